@@ -1,0 +1,261 @@
+// A policy as written: plain structs, each value with the place it stands at. POLICY.md is the language.
+// Produced by policy_parse.h, judged by policy_check.h, compiled by route_table.h. Pure values; copy freely.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "routing/diagnostic.h"
+#include "routing/field_path.h"
+#include "routing/vocabulary.h"
+
+namespace ficus {
+
+// A value and where it stands. Equality is of the value alone, so that printing then parsing gives back an equal
+// policy although it was laid out otherwise.
+template <class T>
+struct At {
+  T value{};
+  Mark mark;
+  bool operator==(const At& that) const { return value == that.value; }
+};
+using Text = At<std::string>;
+
+// A civil date, UTC. `until` names the last good day.
+using Date = std::chrono::year_month_day;
+
+struct MarkedBase {
+  Mark mark;  // where the mapping (or the item) begins
+  bool operator==(const MarkedBase&) const { return true; }
+};
+
+// ---- upstreams ----
+struct EndpointSpec : MarkedBase {
+  std::string host;  // a name, an IPv4 or (without brackets) an IPv6 address
+  std::uint16_t port = 0;
+  bool operator==(const EndpointSpec&) const = default;
+};
+
+struct MetadataSet : MarkedBase {
+  std::string name;    // lower case
+  std::string value;   // as written; when `from_file`, the file's name, without "file:"
+  bool from_file = false;
+  bool operator==(const MetadataSet&) const = default;
+};
+
+struct UpstreamSpec : MarkedBase {
+  Text name;
+  std::vector<EndpointSpec> endpoints;
+  std::optional<At<std::chrono::milliseconds>> connect_timeout;        // default 2 s
+  std::optional<At<std::uint32_t>> max_concurrent_requests;            // default 1024, of the whole facade
+  std::vector<MetadataSet> metadata_set;
+  std::vector<Text> metadata_remove;
+  bool operator==(const UpstreamSpec&) const = default;
+};
+inline constexpr std::chrono::milliseconds kDefaultConnectTimeout{2000};
+inline constexpr std::uint32_t kDefaultMaxConcurrentRequests = 1024;
+
+// ---- identity ----
+struct IdentitySource : MarkedBase {
+  std::string metadata;  // the metadata's name; peer_san comes with the relay work
+  bool verified() const { return false; }
+  bool operator==(const IdentitySource&) const = default;
+};
+
+struct IdentitySpec : MarkedBase {
+  std::vector<IdentitySource> tenant;    // empty: not given
+  std::vector<IdentitySource> consumer;
+  bool trust_metadata = false;
+  bool operator==(const IdentitySpec&) const = default;
+};
+
+struct AttributeSpec : MarkedBase {
+  Text name;
+  std::vector<IdentitySource> sources;
+  bool operator==(const AttributeSpec&) const = default;
+};
+
+// One entry of `tenants`, `consumers`, a group or a `match` list.
+struct NamePattern : MarkedBase {
+  enum class Kind : std::uint8_t { kName, kPrefix, kGroup, kAny, kNone } kind = Kind::kName;
+  std::string text;  // the name, the prefix without '*', the group's name; empty for kAny and kNone
+  bool operator==(const NamePattern&) const = default;
+};
+
+struct TenantGroup : MarkedBase {
+  Text name;
+  std::vector<NamePattern> members;  // names and prefixes only
+  bool operator==(const TenantGroup&) const = default;
+};
+
+// ---- capabilities ----
+struct KeySpec : MarkedBase {
+  std::optional<Text> request_field;  // exactly one of the two
+  std::optional<Text> metadata;
+  struct PerMethod : MarkedBase {
+    Text method;                      // short name
+    std::optional<Text> request_field;  // absent: `none`
+    bool operator==(const PerMethod&) const = default;
+  };
+  std::vector<PerMethod> methods;
+  bool operator==(const KeySpec&) const = default;
+};
+
+struct PathRule : MarkedBase {
+  PathPattern path;
+  std::string reason;            // `ignore` only; required there
+  std::optional<At<Date>> until;
+  std::optional<Text> contact;
+  bool operator==(const PathRule&) const = default;
+};
+
+struct CompareSpec : MarkedBase {
+  std::vector<PathRule> ignore;
+  std::vector<PathRule> unordered;
+  std::vector<PathRule> critical, major, minor;  // severity
+  std::vector<PathRule> plain, redact;
+  bool values_plain = false;           // values: plain
+  bool absent_equals_default = true;
+  bool operator==(const CompareSpec&) const = default;
+};
+
+// A method as a capability names it: service resolved, `*` kept.
+struct MethodRef : MarkedBase {
+  std::string service;
+  std::string method;  // "*" for the star
+  bool star() const { return method == "*"; }
+  bool operator==(const MethodRef&) const = default;
+};
+
+struct OverrideSpec : MarkedBase {
+  Text metadata;
+  std::vector<NamePattern> consumers;     // names and prefixes only; exactly one of consumers, token_file
+  std::optional<Text> token_file;         // relative file name, without "file:"
+  std::optional<At<Date>> until;
+  std::optional<Text> contact;
+  bool operator==(const OverrideSpec&) const = default;
+};
+
+struct CapabilitySpec : MarkedBase {
+  Text name;
+  std::optional<Text> data;   // absent: shared with nobody
+  Text legacy, new_;          // upstream names
+  std::optional<Text> service;
+  std::vector<MethodRef> reads, writes;
+  std::optional<KeySpec> key;
+  std::optional<At<std::uint64_t>> key_limit_bytes;          // default 64 KiB
+  std::optional<Text> salt;                                  // default: the name
+  std::optional<At<std::chrono::milliseconds>> staleness;
+  std::optional<At<bool>> reverse_replication_external;      // absent or false: none
+  std::optional<CompareSpec> compare;
+  std::optional<OverrideSpec> overrides;
+  bool operator==(const CapabilitySpec&) const = default;
+};
+inline constexpr std::uint64_t kDefaultKeyLimitBytes = 64 * 1024;
+
+// ---- rules ----
+struct AttributeMatch : MarkedBase {
+  Text attribute;
+  std::vector<NamePattern> values;  // names, prefixes, kAny
+  bool operator==(const AttributeMatch&) const = default;
+};
+
+struct CanarySpec : MarkedBase {
+  At<Percent> percent;
+  std::optional<At<ShareBy>> by;
+  bool operator==(const CanarySpec&) const = default;
+};
+
+struct ShadowSpec : MarkedBase {
+  At<Percent> percent;
+  std::optional<At<ShareBy>> by;                              // default request
+  std::optional<At<std::chrono::milliseconds>> deadline;      // default: what remains, at most 5 s
+  std::optional<At<std::uint32_t>> max_in_flight;             // default 128, of the whole facade
+  std::optional<At<std::uint64_t>> max_bytes;                 // default 1 MiB: request + both answers' capture, a call
+  bool operator==(const ShadowSpec&) const = default;
+};
+inline constexpr std::chrono::milliseconds kDefaultShadowDeadline{5000};
+inline constexpr std::uint32_t kDefaultShadowMaxInFlight = 128;
+inline constexpr std::uint64_t kDefaultShadowMaxBytes = 1024 * 1024;
+
+struct RuleSpec : MarkedBase {
+  Text name;
+  Text capability;
+  std::vector<NamePattern> tenants;     // empty: every call
+  std::vector<NamePattern> consumers;   // empty: every call
+  std::vector<AttributeMatch> match;
+  At<Stage> stage;
+  std::optional<At<Side>> reads_serve;
+  std::optional<CanarySpec> canary;
+  std::optional<ShadowSpec> shadow;
+  std::optional<At<Side>> writes_owner;
+  std::optional<At<Date>> until;
+  std::optional<Text> contact;
+  // A rule with consumers or match is skipped for writes. POLICY 8.
+  bool narrowed() const { return !consumers.empty() || !match.empty(); }
+  bool operator==(const RuleSpec&) const = default;
+};
+
+struct UnmanagedSpec : MarkedBase {
+  MethodRef method;
+  std::string reason;
+  std::optional<At<Date>> until;
+  std::optional<Text> contact;
+  bool operator==(const UnmanagedSpec&) const = default;
+};
+
+// ---- tests ----
+struct PolicyTest : MarkedBase {
+  Text name;
+  MethodRef method;
+  std::optional<Text> tenant, consumer, key;
+  std::vector<std::pair<std::string, std::string>> metadata;
+  struct Expect : MarkedBase {
+    std::optional<At<Side>> owner;
+    std::optional<Text> rule;              // a name, or "none"
+    enum class Serve : std::uint8_t { kLegacy, kNew, kAny };
+    std::optional<At<Serve>> serve;
+    std::optional<At<Percent>> new_share;
+    std::optional<At<Percent>> shadow;     // `none` reads as 0
+    std::optional<At<GrpcCode>> refused;
+    bool operator==(const Expect&) const = default;
+  } expect;
+  bool operator==(const PolicyTest&) const = default;
+};
+
+struct Policy {
+  std::string file;  // as the user named it; not part of equality's meaning but compared: tests set it alike
+  Text name;
+  std::vector<UpstreamSpec> upstreams;
+  std::optional<Text> default_upstream;
+  std::vector<Text> schemas;       // relative file names
+  IdentitySpec identity;
+  std::vector<AttributeSpec> attributes;
+  std::vector<TenantGroup> tenant_groups;
+  std::vector<CapabilitySpec> capabilities;
+  std::vector<UnmanagedSpec> unmanaged;
+  std::vector<RuleSpec> rules;
+  std::vector<PolicyTest> tests;
+  At<std::uint64_t> ownership_epoch;
+  bool operator==(const Policy&) const = default;
+};
+
+// The five facts a stage expands to for one rule. POLICY 4. `nullptr` asks for the facts of a call without a rule.
+struct StageFacts {
+  Percent new_share;
+  std::optional<ShareBy> new_share_by;  // set where 0 < new_share < 100
+  Percent shadow;
+  ShareBy shadow_by = ShareBy::kRequest;
+  Side owner = Side::kLegacy;
+  // reads.fallback and writes.repeat are not built yet and always none.
+  bool operator==(const StageFacts&) const = default;
+};
+StageFacts stage_facts(const RuleSpec* rule);
+
+// Every file a policy names (schemas, file: secrets, override tokens), relative to the policy, without duplicates.
+std::vector<std::string> files_named(const Policy& policy);
+
+}  // namespace ficus
