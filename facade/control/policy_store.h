@@ -1,0 +1,47 @@
+// The policy in force and how it changes: first load, reload on SIGHUP and when a file changes. POLICY 8: the epoch
+// rule holds from the first load on; a reload that moves an owner is refused until hand-over exists.
+// Thread: its own control thread (an io_context with one thread), which `main` runs.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "facade/control/policy_loader.h"
+#include "facade/control/publisher.h"
+#include "facade/metrics/metrics.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace ficus {
+
+struct PolicyStoreOptions {
+  std::string path;
+  LoadOptions load;
+  std::function<Date()> today;                    // asked at each load
+  std::chrono::milliseconds settle{200};          // a changed file must stand still this long before it is read
+};
+
+class PolicyStore {
+ public:
+  PolicyStore(boost::asio::io_context& control, PolicyStoreOptions options, Publisher& publisher, Metrics& metrics);
+  ~PolicyStore();
+
+  // Loads and publishes the first policy; on failure gives every diagnostic. Blocks; before the control thread runs.
+  Result<void, LoadFailure> load_first();
+  // Begins to watch the files (inotify on their directories: close-after-write, renames, Kubernetes' ..data). After
+  // load_first().
+  void watch();
+  // Reads again now (SIGHUP), without waiting for anything to stand still. Any thread.
+  void reload();
+  // For /policy: name, hash, generation, since when, files (names only), warnings, the last failure's diagnostics.
+  std::string describe_json() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ficus
