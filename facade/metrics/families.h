@@ -30,7 +30,7 @@ inline const Family kUpstreamFailures{"ficus_upstream_failures_total", "Calls an
 
 // ---- shares ----
 inline const Family kShareConfigured{"ficus_share_configured_percent", "What the rule says", Type::kGauge,
-                                     {"capability", "rule", "share"}};  // share: canary|shadow. Value x 10'000 divided at exposition
+                                     {"capability", "rule", "share"}};  // share: canary|shadow; in percent, with decimals
 inline const Family kShareEligible{"ficus_share_eligible_total", "Calls a share was applied to", Type::kCounter,
                                    {"capability", "rule", "share"}};
 inline const Family kShareIn{"ficus_share_in_total", "Of these, calls that fell into the share", Type::kCounter,
@@ -55,6 +55,8 @@ inline const Family kTraces{"ficus_traces_total", "Mismatch traces, by what beca
 inline const Family kPolicyGeneration{"ficus_policy_generation", "Number of the route table in force", Type::kGauge, {}};
 inline const Family kPolicyInfo{"ficus_policy_info", "1, labelled with the policy in force", Type::kGauge, {"name", "hash"}};
 inline const Family kReloads{"ficus_policy_reloads_total", "Reloads by outcome (applied, unchanged, refused)", Type::kCounter, {"outcome"}};
+inline const Family kPolicyReloadOk{"ficus_policy_last_reload_ok", "1 unless the last reload was refused: then the file and the policy in force differ",
+                                    Type::kGauge, {}};
 inline const Family kWriteOwner{"ficus_write_owner", "1 for the side that owns the capability's writes of the tenant", Type::kGauge,
                                 {"capability", "tenant", "owner"}};
 inline const Family kExpired{"ficus_policy_expired", "Entries of the policy past their `until`", Type::kGauge, {"what"}};
@@ -67,5 +69,13 @@ inline const Family kConnectFailures{"ficus_connect_failures_total", "Upstream c
 inline const Family kStreams{"ficus_streams", "Calls in flight", Type::kGauge, {"role"}};
 inline const Family kLimits{"ficus_limit_hits_total", "How often a limit was hit, by the limit's name", Type::kCounter, {"limit"}};
 inline const Family kProtocolErrors{"ficus_protocol_errors_total", "Connections ended because the peer broke HTTP/2", Type::kCounter, {"peer"}};
+
+// All of the above, for the tests that hold README's table and the dashboards against them.
+inline const Family* const kAll[] = {
+    &kCalls, &kCallSeconds, &kTenantCalls, &kRuleCalls, &kRefused, &kForced, &kUnkeyed, &kRetried,
+    &kUpstreamFailures, &kShareConfigured, &kShareEligible, &kShareIn, &kShadowBegun, &kNotShadowed, &kVerdicts,
+    &kMismatches, &kIgnored, &kCompareSeconds, &kCompareQueue, &kTraces, &kPolicyGeneration, &kPolicyInfo,
+    &kReloads, &kPolicyReloadOk, &kWriteOwner, &kExpired, &kConnections, &kConnectionsTotal, &kConnectFailures,
+    &kStreams, &kLimits, &kProtocolErrors};
 
 }  // namespace ficus::families

@@ -27,15 +27,16 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-// A level that goes up and down (connections, streams in flight); shards add up.
+// A level that goes up and down (connections, streams in flight); shards add up. A double, so that a percentage keeps
+// its decimals; whole numbers are exact up to 2^53.
 class Gauge {
  public:
-  void add(std::int64_t n) noexcept { value_.fetch_add(n, std::memory_order_relaxed); }
-  void set(std::int64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
-  std::int64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
+  void add(std::int64_t n) noexcept { value_.fetch_add(static_cast<double>(n), std::memory_order_relaxed); }
+  void set(double value) noexcept { value_.store(value, std::memory_order_relaxed); }
+  double value() const noexcept { return value_.load(std::memory_order_relaxed); }
 
  private:
-  std::atomic<std::int64_t> value_{0};
+  std::atomic<double> value_{0};
 };
 
 // Latencies: fixed bounds from 50 us to 60 s, about 2.2 apart, so that p99 is known within a factor of two.
@@ -68,7 +69,10 @@ class MetricsShard {
  public:
   // The object for these label values, made on first use. Takes the shard's mutex (which only a scrape contends) and
   // hashes the labels: about 100 ns, so hot paths keep the reference. At most kMaxSeries a family in a shard: beyond,
-  // every label reads "other" (a bound of last resort against a bug upstream; counted in ficus_limit_hits_total).
+  // every label reads "other" (a bound of last resort against a bug upstream; limit "metric_series" in
+  // ficus_limit_hits_total). Label values are any bytes; what is not UTF-8 is replaced, since one bad byte would cost
+  // the whole scrape. Aborts when the number of labels or the type is not the family's: that is a programmer's error.
+  // The family's texts (a static table's) must outlive the shard.
   static constexpr std::size_t kMaxSeries = 20'000;
   Counter& counter(const Family& family, LabelValues labels);
   Gauge& gauge(const Family& family, LabelValues labels);
@@ -94,7 +98,8 @@ class Metrics {
   // Gauges computed at a scrape (policy generation, configured shares, write owners): `collect` fills the shard it is
   // given, which is emptied before. Called on the scraping thread.
   void set_snapshot_gauges(std::function<void(MetricsShard&)> collect);
-  // Prometheus text format 0.0.4, through prometheus-cpp's serializer. Any thread; one at a time.
+  // Prometheus text format 0.0.4, through prometheus-cpp's serializer; families and series in a stable order, each
+  // series once (shards added up). Any thread; one at a time. Holds a shard's mutex only to copy pointers.
   std::string expose();
 
  private:
