@@ -1,5 +1,6 @@
 // Every diagnostic code with its sentence: the table "Diagnostics" of policies/README.md, which a test holds against
-// this list. P001..P099, W001..: found while parsing. P100.., W100..: found by policy_check.h. A code is never reused.
+// this list. P001..P099, W001..: found while parsing, but for P014; P014, P100.., W100..: found by policy_check.h.
+// A code is never reused.
 #pragma once
 
 #include <string_view>
@@ -54,7 +55,61 @@ struct DiagnosticCode {
   X(kListedTwice, "W001", "The list holds the value twice.")
 
 // The checker's part.
-#define FICUS_CHECKER_CODES(X)
+#define FICUS_CHECKER_CODES(X)                                                                                       \
+  X(kUnknownUpstream, "P014", "No upstream of that name.")                                                           \
+  X(kUnknownCapability, "P101", "No capability of that name.")                                                       \
+  X(kUnknownAttribute, "P102", "No attribute of that name.")                                                         \
+  X(kUnknownGroup, "P103", "No tenant group of that name.")                                                          \
+  X(kUnknownRule, "P104", "A test expects a rule that does not exist.")                                              \
+  X(kUnknownKeyMethod, "P105", "key.methods names a method that the capability does not have.")                      \
+  X(kRuleNamedNone, "P106", "A rule is named `none`, which in a test means that no rule matches.")                   \
+  X(kMethodInTwoCapabilities, "P107", "A method stands in two capabilities.")                                        \
+  X(kMethodListedTwice, "P108", "A method stands twice in one capability.")                                          \
+  X(kMethodAlsoUnmanaged, "P109", "A method stands both in a capability and under `unmanaged`.")                     \
+  X(kUnmanagedTwice, "P110", "A method stands twice under `unmanaged`.")                                             \
+  X(kTwoStars, "P111", "Two stars take the rest of one service.")                                                    \
+  X(kUnmanagedStar, "P112", "A star stands under `unmanaged`.")                                                      \
+  X(kUnmanagedWithoutDefault, "P113", "`unmanaged` is used without a `default_upstream` to send its methods to.")    \
+  X(kReadStarWithoutSchema, "P114", "A star stands under `reads` and no schema says which methods are reads.")       \
+  X(kUnknownService, "P115", "The schemas have no such service.")                                                    \
+  X(kUnknownMethod, "P116", "The schemas have the service, but not the method.")                                     \
+  X(kServiceIncomplete, "P117", "New owns a write of a service some of whose methods the policy does not mention.")  \
+  X(kReservedService, "P118", "Health, reflection and channelz belong to the default upstream, to no capability.")   \
+  X(kKeyField, "P119", "The key cannot be read from a method's request.")                                            \
+  X(kTenantsWithoutIdentity, "P120", "A rule asks for tenants, and `identity` has no `tenant`.")                     \
+  X(kConsumersWithoutIdentity, "P121", "A rule asks for consumers, and `identity` has no `consumer`.")               \
+  X(kOverrideUnverified, "P122", "An override trusts consumers, and no verified source yields them.")                \
+  X(kRuleNeverMatches, "P125", "A rule can never match: rules above take every call it asks for.")                   \
+  X(kNarrowedWithoutReads, "P126", "A rule narrowed by consumers or match, in a capability without reads.")          \
+  X(kTooManyRulesForTenant, "P127", "More than 64 rules of one capability take one tenant.")                         \
+  X(kPercentMissing, "P130", "The stage has a percentage, the capability reads, and the rule does not say it.")      \
+  X(kFixedStageOverridden, "P131", "A rule in stage `off` or `complete` overrides a fact of the stage.")             \
+  X(kServeAndCanary, "P132", "`reads.serve` and `reads.canary` stand in one rule.")                                  \
+  X(kDualWriteWithoutFacade, "P133", "Stage `dual_write` needs `replication: facade`.")                              \
+  X(kCanaryByMissing, "P134", "A canary does not say what its share is counted by.")                                 \
+  X(kCanaryByRequest, "P135", "A canary is counted by request: a caller would change sides from call to call.")      \
+  X(kByKeyWithoutKey, "P136", "A share is counted by key in a capability without a `key`.")                          \
+  X(kShadowOnStaleLegacy, "P140", "Reads are shadowed on legacy where new owns the writes and nothing feeds legacy.")\
+  X(kReadsFromStaleLegacy, "P141", "Legacy serves reads where new owns the writes and nothing feeds legacy.")        \
+  X(kReplicationUnlike, "P142", "Capabilities of one `data` disagree on replication.")                               \
+  X(kNarrowedOwner, "P143", "A rule narrowed by consumers or match gives a tenant's writes another owner.")          \
+  X(kDataOwners, "P144", "Capabilities of one `data` give a tenant's writes to different owners.")                   \
+  X(kNoSuchPath, "P150", "No read of the capability has such a field in its response.")                              \
+  X(kNotRepeated, "P151", "The field is not repeated, so it has no order.")                                          \
+  X(kTestFails, "P160", "A test of the policy fails.")                                                               \
+  X(kTestRefused, "P161", "The call of a test is refused, and the test does not expect it.")                         \
+  X(kEpochMustGrow, "P170", "The policy moves owners of writes, and its ownership_epoch is not one higher.")         \
+  X(kEpochMustStay, "P171", "The policy moves no owner of a write, and its ownership_epoch is another.")             \
+  X(kReadIdempotent, "W100", "A read is marked IDEMPOTENT: it may have effects.")                                    \
+  X(kWriteNoSideEffects, "W101", "A write is marked NO_SIDE_EFFECTS: it may be a read.")                             \
+  X(kOwnerByUnverified, "W102", "Metadata that anyone can send decides who owns a write.")                           \
+  X(kNoStaleness, "W103", "Reads are served by the side that does not own the writes, and no `staleness` bounds it.")\
+  X(kKeyNeedsSchema, "W104", "A share is counted by a request field, and no schema tells where that is.")            \
+  X(kShareBelowOne, "W105", "A share of so few tenants is on average less than one of them.")                        \
+  X(kExpired, "W106", "`until` has passed.")                                                                         \
+  X(kUnusedGroup, "W107", "No rule names the group.")                                                                \
+  X(kUntestedOwner, "W108", "New owns a write, and no test says who should.")                                        \
+  X(kNotJudged, "W109", "Too many cases to prove whether the rule ever matches.")
 
 namespace codes {
 #define FICUS_DEFINE_CODE(constant, code, sentence) inline constexpr DiagnosticCode constant{code, sentence};
