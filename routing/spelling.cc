@@ -51,10 +51,10 @@ std::string_view closest_word(std::string_view word, const std::vector<std::stri
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& candidates) {
   const std::string_view best = closest_word(word, candidates);
-  return best.empty() ? std::string() : "did you mean " + quoted(best) + "?";
+  return best.empty() ? std::string() : "did you mean " + in_quotes(best) + "?";
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out = "\"";
   std::size_t at = 0;

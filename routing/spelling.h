@@ -20,6 +20,6 @@ std::string_view closest_word(std::string_view word, const std::vector<std::stri
 std::string did_you_mean(std::string_view word, const std::vector<std::string_view>& candidates);
 
 // `text` in double quotes for a message: control characters and invalid UTF-8 as \xNN, cut after 80 bytes.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace ficus
