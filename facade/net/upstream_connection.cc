@@ -1,0 +1,95 @@
+#include "facade/net/upstream_connection.h"
+
+#include <algorithm>
+
+#include "facade/metrics/families.h"
+
+namespace ficus {
+
+UpstreamConnection::UpstreamConnection(Worker& worker, tcp::socket socket, std::weak_ptr<EndpointPool> pool,
+                                       std::string upstream_name)
+    : H2Connection(worker, std::move(socket), worker.limits()),
+      pool_(std::move(pool)),
+      upstream_name_(std::move(upstream_name)) {}
+
+UpstreamConnection::~UpstreamConnection() = default;
+
+void UpstreamConnection::start() {
+  worker_.metrics().gauge(families::kConnections, {upstream_name_}).add(1);
+  worker_.metrics().counter(families::kConnectionsTotal, {upstream_name_}).add();
+  start_session(false, {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+                        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits_.stream_window_bytes},
+                        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits_.header_list_bytes}});
+  start_reading();
+}
+
+std::size_t UpstreamConnection::spare() const noexcept {
+  if (closed() || going_away_) return 0;
+  return max_streams_ > count_ ? max_streams_ - count_ : 0;
+}
+
+void UpstreamConnection::retire() {
+  going_away_ = true;
+  if (count_ == 0) close("no longer needed");
+}
+
+void UpstreamConnection::on_control_frame(const nghttp2_frame& frame) {
+  if (frame.hd.type == NGHTTP2_SETTINGS && (frame.hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+    max_streams_ = nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    if (const auto pool = pool_.lock()) pool->dispatch_waiting();
+  } else if (frame.hd.type == NGHTTP2_GOAWAY) {
+    going_away_ = true;
+    // Streams beyond its last id are closed by nghttp2 with REFUSED_STREAM and go elsewhere; calls that wait need a
+    // new connection.
+    if (const auto pool = pool_.lock()) pool->dispatch_waiting();
+  }
+}
+
+void UpstreamConnection::end_or_repeat(UpstreamStream& stream, StreamEnd end, std::uint32_t error_code,
+                                       std::string_view detail) {
+  const auto pool = pool_.lock();
+  if (pool != nullptr && stream.repeatable(end)) {
+    worker_.metrics().counter(families::kRetried, {stream.upstream_->name()}).add();
+    stream.prepare_repeat();
+    pool->take(stream);
+    return;
+  }
+  stream.finish(end, error_code, detail);
+}
+
+void UpstreamConnection::on_stream_gone(H2StreamBase& base, StreamEnd end, std::uint32_t error_code) {
+  auto& stream = static_cast<UpstreamStream&>(base);
+  streams_.erase(streams_.iterator_to(stream));
+  --count_;
+  end_or_repeat(stream, end, error_code, going_away_ && end == StreamEnd::kNeverProcessed ? "going away" : "");
+  const auto pool = pool_.lock();
+  if (going_away_ || pool == nullptr) {
+    if (count_ == 0) nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR), schedule_flush();
+    return;
+  }
+  if (nghttp2_session_get_next_stream_id(session_) > kLastStreamId) {
+    going_away_ = true;
+    return;
+  }
+  pool->dispatch_waiting();
+}
+
+void UpstreamConnection::on_closing(std::string_view detail) {
+  worker_.metrics().gauge(families::kConnections, {upstream_name_}).add(-1);
+  going_away_ = true;
+  const auto pool = pool_.lock();
+  if (pool != nullptr) pool->on_connection_closed(*this);
+  while (!streams_.empty()) {
+    UpstreamStream& stream = streams_.front();
+    streams_.pop_front();
+    --count_;
+    stream.connection_ = nullptr;
+    end_or_repeat(stream, StreamEnd::kConnectionLost, NGHTTP2_CANCEL, detail);
+  }
+}
+
+void UpstreamConnection::on_protocol_error() {
+  worker_.metrics().counter(families::kProtocolErrors, {upstream_name_}).add();
+}
+
+}  // namespace ficus

@@ -1,0 +1,87 @@
+#include "facade/net/worker.h"
+
+#include <unistd.h>
+
+#include "facade/base/log.h"
+#include "facade/net/h2_session.h"
+
+namespace ficus {
+
+Worker::Worker(unsigned index, MetricsShard& metrics, const H2Limits& limits)
+    : index_(index), metrics_(metrics), limits_(limits) {}
+
+Worker::~Worker() = default;
+
+void Worker::run() { io_.run(); }
+
+void Worker::stop() {
+  post([this] {
+    const auto sessions = std::move(sessions_);
+    sessions_.clear();
+    for (const auto& session : sessions) session->close("facade stopped");
+    work_.reset();
+    io_.stop();
+  });
+}
+
+void Worker::adopt_client(int descriptor, bool ipv6) {
+  client_connections_.fetch_add(1, std::memory_order_relaxed);
+  post([this, descriptor, ipv6] {
+    tcp::socket socket(io_);
+    error_code ec;
+    socket.assign(ipv6 ? tcp::v6() : tcp::v4(), descriptor, ec);
+    if (ec) {
+      ::close(descriptor);
+      client_connections_.fetch_sub(1, std::memory_order_relaxed);
+      log_event(LogLevel::kWarn, "client_connection_lost", "an accepted connection could not be taken over",
+                {{"errno", ec.message()}});
+      return;
+    }
+    auto session = std::make_shared<H2Session>(*this, std::move(socket), limits_);
+    add_session(session);
+    session->start();
+    if (draining_) session->begin_drain();
+  });
+}
+
+void Worker::add_session(std::shared_ptr<H2Session> session) { sessions_.insert(std::move(session)); }
+
+void Worker::remove_session(const std::shared_ptr<H2Session>& session) {
+  if (sessions_.erase(session) != 0) client_connections_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Worker::flush_later(std::shared_ptr<H2Connection> connection) {
+  dirty_.push_back(std::move(connection));
+  if (flush_posted_) return;
+  flush_posted_ = true;
+  // Behind the handlers of every socket that this turn of the loop found readable.
+  asio::post(io_, [this] { flush_all(); });
+}
+
+void Worker::flush_all() {
+  flush_posted_ = false;
+  flushing_.swap(dirty_);
+  for (const auto& connection : flushing_) connection->flush();
+  flushing_.clear();
+}
+
+void Worker::begin_drain() {
+  draining_ = true;
+  const auto sessions = sessions_;
+  for (const auto& session : sessions) session->begin_drain();
+}
+
+std::size_t Worker::abort_streams() {
+  std::size_t open = 0;
+  const auto sessions = sessions_;
+  for (const auto& session : sessions) open += session->abort_streams();
+  return open;
+}
+
+std::size_t Worker::open_streams() const {
+  std::size_t open = 0;
+  for (const auto& session : sessions_) open += session->open_streams();
+  return open;
+}
+
+}  // namespace ficus

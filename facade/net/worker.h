@@ -1,0 +1,83 @@
+// One event loop on one core: its connections, its buffers, its metrics shard. Whatever belongs to a worker is touched
+// by its thread only; everything else reaches it by post().
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <unordered_set>
+#include <vector>
+
+#include "facade/metrics/metrics.h"
+#include "facade/net/asio.h"
+#include "facade/net/byte_queue.h"
+#include "facade/net/h2_connection.h"
+
+namespace ficus {
+
+class H2Session;
+class H2Stream;
+
+// Gives the events of a client's new stream; rpc/ makes an RpcCall of it.
+using MakeStreamEvents = std::function<std::unique_ptr<StreamEvents>(H2Stream&)>;
+
+class Worker {
+ public:
+  Worker(unsigned index, MetricsShard& metrics, const H2Limits& limits);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Before run(): what becomes of clients' streams.
+  void set_stream_maker(MakeStreamEvents make) { make_events_ = std::move(make); }
+  // Runs the loop until stop(). The calling thread becomes the worker's.
+  void run();
+  // Ends run() and closes every connection. Any thread.
+  void stop();
+
+  // ---- any thread ----
+  template <class F>
+  void post(F&& work) {
+    asio::post(io_, std::forward<F>(work));
+  }
+  // Clients' connections, for the listener to choose by.
+  std::size_t client_connections() const noexcept { return client_connections_.load(std::memory_order_relaxed); }
+  // Takes an accepted socket over (a native descriptor, owned from now on).
+  void adopt_client(int descriptor, bool ipv6);
+  unsigned index() const noexcept { return index_; }
+
+  // ---- this worker's thread ----
+  asio::io_context& io() noexcept { return io_; }
+  MetricsShard& metrics() noexcept { return metrics_; }
+  const H2Limits& limits() const noexcept { return limits_; }
+  ChunkPool& chunks() noexcept { return chunks_; }
+  // Flushes the connection after everything that is ready now has been read.
+  void flush_later(std::shared_ptr<H2Connection> connection);
+  std::unique_ptr<StreamEvents> make_events(H2Stream& stream) { return make_events_(stream); }
+  void add_session(std::shared_ptr<H2Session> session);
+  void remove_session(const std::shared_ptr<H2Session>& session);
+  // Tells every client to go away (RFC 9113 6.8) and closes each connection when its last stream ended.
+  void begin_drain();
+  bool draining() const noexcept { return draining_; }
+  // Ends every client stream that is still open, with StreamEvents::on_shutdown; gives how many there were.
+  std::size_t abort_streams();
+  std::size_t open_streams() const;
+
+ private:
+  void flush_all();
+
+  const unsigned index_;
+  MetricsShard& metrics_;
+  const H2Limits& limits_;
+  ChunkPool chunks_;  // before io_: pending handlers hold queues
+  MakeStreamEvents make_events_;
+  std::atomic<std::size_t> client_connections_{0};
+  bool draining_ = false;
+  std::unordered_set<std::shared_ptr<H2Session>> sessions_;
+  std::vector<std::shared_ptr<H2Connection>> dirty_, flushing_;
+  bool flush_posted_ = false;
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+};
+
+}  // namespace ficus

@@ -1,0 +1,37 @@
+// gRPC's length-prefixed messages, found in a stream of DATA bytes without holding them.
+// Source: PROTOCOL-HTTP2.md, "Length-Prefixed-Message": one byte compressed-flag, four bytes big-endian length.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace ficus {
+
+inline constexpr std::size_t kGrpcPrefixBytes = 5;
+
+// Follows message boundaries over bytes that arrive in any pieces. Constant memory. One thread; no allocation.
+class GrpcFrameReader {
+ public:
+  struct Sink {
+    virtual ~Sink() = default;
+    // A message's prefix is complete.
+    virtual void on_message_begin(bool compressed, std::uint32_t length) = 0;
+    // A piece of the message; never empty.
+    virtual void on_message_bytes(std::string_view piece) = 0;
+    virtual void on_message_end() = 0;
+  };
+
+  // False once the bytes are no gRPC frames (a flag other than 0 or 1); it stays false and says nothing more.
+  bool feed(std::string_view bytes, Sink& sink);
+  // Whether the bytes so far end between two messages.
+  bool at_boundary() const noexcept { return prefix_have_ == 0 && left_ == 0 && !broken_; }
+
+ private:
+  unsigned char prefix_[kGrpcPrefixBytes] = {};
+  std::size_t prefix_have_ = 0;
+  std::uint32_t left_ = 0;
+  bool broken_ = false;
+};
+
+}  // namespace ficus
