@@ -1,0 +1,64 @@
+// Who calls: the policy's `identity` and `attributes` lists, consulted against one call's metadata. POLICY 3, "Sources".
+// Internal to routing/. Pure; any number of threads may use it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "routing/decision.h"
+#include "routing/policy.h"
+
+namespace ficus {
+
+// The one value a metadata name has in a call, or what is wrong with it. POLICY 3: repeated, empty, longer than
+// 256 bytes, holding a comma or a control character.
+enum class ValueFault : std::uint8_t { kNone, kRepeated, kEmpty, kTooLong, kComma, kControl };
+inline constexpr std::size_t kMaxIdentityBytes = 256;
+
+struct SoughtValue {
+  std::optional<std::string_view> value;  // absent: the name does not occur (or the value has a fault)
+  ValueFault fault = ValueFault::kNone;
+};
+ValueFault judge_identity_value(std::string_view value) noexcept;
+// O(entries); no allocation.
+SoughtValue seek_value(MetadataView metadata, std::string_view name) noexcept;
+
+// Tenant and consumer as `explain` and policy tests give them: each stands for what its list would have yielded, as a
+// verified value, so that list is not consulted.
+struct GivenIdentity {
+  std::optional<std::string_view> tenant;
+  std::optional<std::string_view> consumer;
+};
+
+class IdentityLists {
+ public:
+  IdentityLists() = default;
+  explicit IdentityLists(const Policy& policy);
+
+  // Consults every list: the first of its sources that yields wins, and only the sources up to it are judged. Fills
+  // `who`. A fault is a refusal (INVALID_ARGUMENT) that names the metadata, never its value. The policy has at most
+  // kMaxAttributes attributes. No allocation unless refused.
+  std::optional<Refusal> consult(MetadataView metadata, const GivenIdentity& given, CallerIdentity& who) const;
+
+  // `metadata "x-tenant-id"`, or several joined with "or": what a call without a tenant lacks.
+  std::string tenant_sources_text() const;
+
+ private:
+  struct List {
+    std::string subject;  // "tenant", "consumer", "attribute product"
+    std::vector<std::string> metadata_names;
+  };
+
+  static List make_list(std::string subject, const std::vector<IdentitySource>& sources);
+  static std::optional<Refusal> consult_list(const List& list, MetadataView metadata,
+                                             std::optional<std::string_view>& value);
+  static std::optional<Refusal> take_given(const List& list, std::string_view given,
+                                           std::optional<std::string_view>& value);
+
+  List tenant_, consumer_;
+  std::vector<List> attributes_;
+};
+
+}  // namespace ficus
