@@ -61,7 +61,7 @@ class Owners {
       }
       for (const MethodRef& ref : capability.writes) {
         taken_.insert_or_assign({ref.service, ref.method}, Taken{i, MethodKind::kWrite});
-        if (new_owns_some(policy, tenants_[i])) new_owned_services_.insert(ref.service);
+        if (new_owns_some(tenants_[i])) new_owned_services_.insert(ref.service);
       }
       refuses_tenantless_.push_back(refuses_tenantless_write(policy, tenants_[i]));
     }

@@ -349,14 +349,9 @@ bool refuses_tenantless_write(const Policy& policy, const CapabilityTenants& ten
   return rule == kNoIndex32 || !lists_none(policy.rules[rule]);
 }
 
-bool new_owns_some(const Policy& policy, const CapabilityTenants& tenants) {
-  const auto owned_by_new = [&](std::uint32_t chain) { return tenants.chains[chain].owner == Side::kNew; };
-  if (owned_by_new(tenants.other)) return true;
-  if (std::any_of(tenants.by_class.begin(), tenants.by_class.end(),
-                  [&](const auto& entry) { return owned_by_new(entry.second); })) {
-    return true;
-  }
-  return owned_by_new(tenants.none) && !refuses_tenantless_write(policy, tenants);
+bool new_owns_some(const CapabilityTenants& tenants) {
+  return std::any_of(tenants.chains.begin(), tenants.chains.end(),
+                     [](const RuleChain& chain) { return chain.owner == Side::kNew; });
 }
 
 }  // namespace ficus

@@ -95,8 +95,8 @@ bool lists_none(const RuleSpec& rule);
 // POLICY 3.
 bool refuses_tenantless_write(const Policy& policy, const CapabilityTenants& tenants);
 
-// Whether new owns the capability's writes for any class of tenants whose writes are not refused.
-bool new_owns_some(const Policy& policy, const CapabilityTenants& tenants);
+// Whether new owns the capability's writes for any class of tenants, calls without one included.
+bool new_owns_some(const CapabilityTenants& tenants);
 
 // "acme", "eu-*", "any other tenant", "no tenant".
 std::string describe_class(const NameClasses& classes, std::uint32_t tenant_class);
