@@ -131,9 +131,9 @@ class Demo:
         ports = self.ports_of('ficus')
         self.listen, self.admin = ports['listen'], ports['admin']
 
-    def traffic_command(self):
+    def traffic_command(self, timeout_ms):
         return [self.binary('deploy/demo/demo-traffic'), '--ficus', self.listen, '--legacy', self.legacy['listen'], '--new', self.new['listen'],
-                '--policies', str(self.args.policies), '--timeout-ms', '250' if self.args.stop_new else '2000']
+                '--policies', str(self.args.policies), '--timeout-ms', str(timeout_ms)]
 
     def stop_new_side(self):
         process = self.processes['new']
@@ -146,7 +146,7 @@ class Demo:
     def play_traffic(self):
         """Runs the traffic to its end, shows its progress, and returns what it saw."""
         with open(self.run_dir / 'traffic.json', 'wb') as out:
-            process = subprocess.Popen(self.traffic_command(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True,
+            process = subprocess.Popen(self.traffic_command(250 if self.args.stop_new else 2000), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True,
                                        start_new_session=True, preexec_fn=die_with_parent)
         try:
             stopped = not self.args.stop_new
@@ -179,7 +179,7 @@ class Demo:
     def what_next(self):
         pids = {name: process.pid for name, process in self.processes.items()}
         proto = '-I proto --decode insurance.policy.v1.GetPolicyResponse proto/insurance/policy/v1/policy_service.proto'
-        traffic = ' '.join(self.traffic_command())
+        traffic = ' '.join(self.traffic_command(250))
         return f'''
 Everything keeps running; its files are in {self.run_dir}. From {ROOT} try:
 
@@ -199,8 +199,8 @@ Everything keeps running; its files are in {self.run_dir}. From {ROOT} try:
 
   give initech a canary: edit {self.policy} and save; Ficus takes it up, or says in {self.run_dir}/ficus.log why not
 
-  stop the new side and play the traffic again: only calls that globex and acme have on it fail
-    kill -STOP {pids['new']}; {traffic} --timeout-ms 250 >/dev/null & sleep 10; kill -CONT {pids['new']}
+  stop the new side for five seconds and play the reads again: only calls that globex and acme have on it fail
+    kill -STOP {pids['new']}; (sleep 5; kill -CONT {pids['new']}) & {traffic} --reads-only
   the report again:
     deploy/demo/report.py --metrics http://{self.admin}/metrics --mismatch-log {self.mismatch_log}
 

@@ -236,6 +236,7 @@ struct Options {
   std::size_t policies = 10'000;
   unsigned threads = 4;
   unsigned timeout_ms = 1000;
+  bool reads_only = false;
 };
 
 class Traffic {
@@ -251,9 +252,11 @@ class Traffic {
   insurance::demo::v1::TrafficReport play() {
     const auto begin = Clock::now();
     report_.set_policies(static_cast<std::uint32_t>(options_.policies));
-    write();
-    await_replication();
-    measure_latency();
+    if (!options_.reads_only) {
+      write();
+      await_replication();
+      measure_latency();
+    }
     read();
     ledger_.fill(report_);
     report_.set_seconds(std::chrono::duration<double>(Clock::now() - begin).count());
@@ -383,6 +386,7 @@ int run(int argc, char** argv) {
       });
   app.add_option("--threads", options.threads, "Calls at a time, by tenant")->capture_default_str()->check(CLI::Range(1, 64));
   app.add_option("--timeout-ms", options.timeout_ms, "Of each call, stated as grpc-timeout")->capture_default_str();
+  app.add_flag("--reads-only", options.reads_only, "Only the reads of all tenants at once: no writes, no latency");
   CLI11_PARSE(app, argc, argv);
 
   std::string json;
