@@ -433,7 +433,27 @@ void RawH2::on_header_block(std::uint32_t id, bool end_stream) {
 std::shared_ptr<RawH2> RawUpstream::accept(std::chrono::milliseconds limit) {
   Socket socket = listener_.accept(limit);
   if (!socket) return nullptr;
-  return std::make_shared<RawH2>(std::move(socket), RawH2::Role::kServer, options_);
+  connections_.push_back(std::make_shared<RawH2>(std::move(socket), RawH2::Role::kServer, options_));
+  taken_.push_back(0);
+  return connections_.back();
+}
+
+std::optional<RawUpstream::Request> RawUpstream::next_request(std::chrono::milliseconds limit) {
+  std::optional<Request> found;
+  wait_until(
+      [&] {
+        while (accept(std::chrono::milliseconds(0))) {
+        }
+        for (std::size_t i = 0; i < connections_.size() && !found; ++i) {
+          const std::uint32_t stream = connections_[i]->wait_request(taken_[i], std::chrono::milliseconds(0));
+          if (stream == 0) continue;
+          ++taken_[i];
+          found = Request{connections_[i], stream, connections_[i]->stream(stream).blocks.front()};
+        }
+        return found.has_value();
+      },
+      limit);
+  return found;
 }
 
 }  // namespace ficus::e2e

@@ -166,20 +166,32 @@ class RawH2 {
   std::thread reader_;
 };
 
-// A port whose connections are RawH2 servers, or bare sockets.
+// A port whose connections are RawH2 servers, or bare sockets. One thread.
 class RawUpstream {
  public:
+  struct Request {
+    std::shared_ptr<RawH2> connection;
+    std::uint32_t stream = 0;
+    HeaderList head;
+  };
   RawUpstream() = default;
   explicit RawUpstream(RawH2::Options options) : options_(std::move(options)) {}
   std::string address() const { return listener_.address(); }
   // The next connection; nullptr when none came.
   std::shared_ptr<RawH2> accept(std::chrono::milliseconds limit = kPatience);
   Socket accept_socket(std::chrono::milliseconds limit = kPatience) { return listener_.accept(limit); }
+  // The next request that no earlier call returned, on whichever connection it comes: a pool may keep several warm.
+  std::optional<Request> next_request(std::chrono::milliseconds limit = kPatience);
+  // Every connection next_request() and accept() took, oldest first.
+  const std::vector<std::shared_ptr<RawH2>>& connections() const { return connections_; }
+  // Refuses connections from now on; those there are stay.
   void close() { listener_.close(); }
 
  private:
   Listener listener_;
   RawH2::Options options_;
+  std::vector<std::shared_ptr<RawH2>> connections_;
+  std::vector<std::size_t> taken_;  // requests returned, by connection
 };
 
 }  // namespace ficus::e2e
