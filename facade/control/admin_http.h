@@ -1,11 +1,15 @@
-// /metrics /readyz /livez /policy over HTTP/1.1 (Boost.Beast). GET and HEAD only; read-only.
-// Thread: the control io_context's.
+// /metrics /readyz /livez /policy, and / that lists them, over HTTP/1.1 (Boost.Beast). GET and HEAD only; read-only, so
+// that whoever can reach the port can look and no more. A client that is slow to send or to read is dropped and delays
+// nobody. Thread: the control io_context's.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "routing/result.h"
 
@@ -20,24 +24,34 @@ struct AdminHandlers {
   std::function<std::string()> policy_json;
   std::function<bool()> ready;                 // false: /readyz says 503
   std::function<std::string()> not_ready_why;  // body of that 503
+  std::function<void(std::string_view limit)> limit_hit;  // counts one of the limits below, by name; may be empty
 };
 
 class AdminHttp {
  public:
   static constexpr std::size_t kMaxConnections = 64;      // limit "admin_connections": beyond, closed at once
-  static constexpr std::size_t kMaxRequestBytes = 16384;  // limit "admin_request_bytes"
-  static constexpr int kRequestTimeoutSeconds = 10;       // limit "admin_request_time"
+  static constexpr std::size_t kMaxRequestBytes = 16384;  // limit "admin_request_bytes": of a request's head; 431
+  // Limit "admin_request_time": for a request's head to arrive, and for its answer to be taken; then the connection is
+  // closed. Between requests a connection may idle for kIdleTimeoutSeconds.
+  static constexpr int kRequestTimeoutSeconds = 10;
+  static constexpr int kIdleTimeoutSeconds = 90;  // longer than any usual scrape interval
 
+  struct Timeouts {
+    std::chrono::milliseconds request = std::chrono::seconds(kRequestTimeoutSeconds);
+    std::chrono::milliseconds idle = std::chrono::seconds(kIdleTimeoutSeconds);
+  };
   AdminHttp(boost::asio::io_context& control, AdminHandlers handlers);
+  AdminHttp(boost::asio::io_context& control, AdminHandlers handlers, Timeouts timeouts);
   ~AdminHttp();
-  // Binds and listens; gives the port bound. Error: a sentence ("127.0.0.1:9901: address already in use").
+  // Binds and listens; gives the port bound (of port 0: one that is free). `host` is an address, with or without
+  // brackets, or a name (resolved here, blocking). Error: a sentence ("127.0.0.1:9901: Address already in use").
   Result<std::uint16_t, std::string> listen(const std::string& host, std::uint16_t port);
   // Stops accepting and closes what is open. On the control thread.
   void close();
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace ficus

@@ -1,9 +1,11 @@
 // The policy in force and how it changes: first load, reload on SIGHUP and when a file changes. POLICY 8: the epoch
 // rule holds from the first load on; a reload that moves an owner is refused until hand-over exists.
+// A bad file: every diagnostic is logged and counted, and the policy in force stays. The same bytes: counted `unchanged`.
 // Thread: its own control thread (an io_context with one thread), which `main` runs.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -20,8 +22,10 @@ namespace ficus {
 struct PolicyStoreOptions {
   std::string path;
   LoadOptions load;
-  std::function<Date()> today;                    // asked at each load
+  std::function<Date()> today;                    // asked at each load; empty: load.today
   std::chrono::milliseconds settle{200};          // a changed file must stand still this long before it is read
+  std::chrono::milliseconds poll{5000};           // how often to look without an event; see file_watcher.h
+  bool use_inotify = true;
 };
 
 class PolicyStore {
@@ -29,19 +33,21 @@ class PolicyStore {
   PolicyStore(boost::asio::io_context& control, PolicyStoreOptions options, Publisher& publisher, Metrics& metrics);
   ~PolicyStore();
 
-  // Loads and publishes the first policy; on failure gives every diagnostic. Blocks; before the control thread runs.
+  // Loads and publishes the first policy; on failure gives every diagnostic and logs none. Blocks on the files, not on
+  // the workers: they find the table in their queues when they start. Before the control thread runs.
   Result<void, LoadFailure> load_first();
   // Begins to watch the files (inotify on their directories: close-after-write, renames, Kubernetes' ..data). After
-  // load_first().
+  // load_first(), before the control thread runs or on it. What changed since load_first() read it is seen too.
   void watch();
-  // Reads again now (SIGHUP), without waiting for anything to stand still. Any thread.
+  // Reads again now (SIGHUP), without waiting for anything to stand still. After load_first(). Any thread.
   void reload();
-  // For /policy: name, hash, generation, since when, files (names only), warnings, the last failure's diagnostics.
+  // For /policy: name, hash, generation, since when, files (names only), warnings, the last reload with its
+  // diagnostics, and the policy as canonical YAML without values that may be secrets. Any thread.
   std::string describe_json() const;
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace ficus

@@ -1,0 +1,21 @@
+// The only place of control/ that includes Boost.Asio's core (net/ has its own: neither folder knows the other).
+// <utility> first: Boost 1.74 forgets it under C++20.
+#pragma once
+
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+namespace ficus {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using asio::ip::tcp;
+
+}  // namespace ficus
