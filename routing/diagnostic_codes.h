@@ -62,9 +62,8 @@ struct DiagnosticCode {
   X(kUnknownGroup, "P103", "No tenant group of that name.")                                                          \
   X(kUnknownRule, "P104", "A test expects a rule that does not exist.")                                              \
   X(kUnknownKeyMethod, "P105", "key.methods names a method that the capability does not have.")                      \
-  X(kRuleNamedNone, "P106", "A rule is named `none`, which in a test means that no rule matches.")                   \
   X(kMethodInTwoCapabilities, "P107", "A method stands in two capabilities.")                                        \
-  X(kMethodListedTwice, "P108", "A method stands twice in one capability.")                                          \
+  X(kReadAndWrite, "P108", "A method is both a read and a write of a capability.")                                   \
   X(kMethodAlsoUnmanaged, "P109", "A method stands both in a capability and under `unmanaged`.")                     \
   X(kUnmanagedTwice, "P110", "A method stands twice under `unmanaged`.")                                             \
   X(kTwoStars, "P111", "Two stars take the rest of one service.")                                                    \
@@ -87,7 +86,6 @@ struct DiagnosticCode {
   X(kServeAndCanary, "P132", "`reads.serve` and `reads.canary` stand in one rule.")                                  \
   X(kDualWriteWithoutFacade, "P133", "Stage `dual_write` needs `replication: facade`.")                              \
   X(kCanaryByMissing, "P134", "A canary does not say what its share is counted by.")                                 \
-  X(kCanaryByRequest, "P135", "A canary is counted by request: a caller would change sides from call to call.")      \
   X(kByKeyWithoutKey, "P136", "A share is counted by key in a capability without a `key`.")                          \
   X(kShadowOnStaleLegacy, "P140", "Reads are shadowed on legacy where new owns the writes and nothing feeds legacy.")\
   X(kReadsFromStaleLegacy, "P141", "Legacy serves reads where new owns the writes and nothing feeds legacy.")        \
