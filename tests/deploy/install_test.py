@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""deploy/install.sh beside stand-ins for dpkg-query, apt-get, sudo and id: what it runs, what it prints, how it ends."""
+"""deploy/install.sh beside stand-ins for dpkg-query, apt-get, sudo and id; and what the other scripts refuse to begin."""
 
 import os
 import pathlib
@@ -139,6 +139,40 @@ class InstallTest(unittest.TestCase):
                 if not line.startswith('#'):
                     self.assertRegex(line, r'^[a-z0-9][a-z0-9.+-]+ +# \S', f'{name}: {line}')
         self.assertEqual([name for name in packages_of('packages.txt', 'packages-test.txt', 'packages-bench.txt') if name in ('npm', 'nodejs')], [])
+
+
+class ScriptsTest(unittest.TestCase):
+    SCRIPTS = ('deploy/demo.sh', 'deploy/install.sh', 'tests/run.sh')
+
+    def run_script(self, script, *arguments, **environment):
+        return subprocess.run([ROOT / script, *arguments], env={**os.environ, **environment}, capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=30)
+
+    def test_each_script_says_how_it_is_used(self):
+        for script in self.SCRIPTS:
+            with self.subTest(script):
+                done = self.run_script(script, '--help')
+                self.assertEqual((done.returncode, done.stderr), (0, ''))
+                self.assertTrue(done.stdout.startswith(f'usage: {script}'))
+
+    def test_an_argument_nobody_knows_is_refused_before_anything_is_done(self):
+        for script in self.SCRIPTS:
+            with self.subTest(script):
+                done = self.run_script(script, '--nonsense')
+                self.assertEqual(done.returncode, 2)
+                self.assertIn("unknown argument '--nonsense'", done.stderr)
+
+    def test_too_little_disk_is_said_before_anything_is_built(self):
+        with tempfile.TemporaryDirectory() as holder:
+            df = pathlib.Path(holder) / 'df'
+            df.write_text('#!/bin/bash\necho "Filesystem 1048576-blocks Used Available Capacity Mounted on"\necho "/dev/sda 1000 990 10 99% /"\n')
+            df.chmod(0o755)
+            for script in ('deploy/demo.sh', 'tests/run.sh'):
+                with self.subTest(script):
+                    done = self.run_script(script, '--no-install', PATH=f'{holder}:{os.environ["PATH"]}')
+                    self.assertEqual(done.returncode, 1)
+                    self.assertRegex(done.stderr, r'needs \d+ MiB under .*, 10 MiB are free')
+                    self.assertNotIn('Building', done.stderr)
 
 
 if __name__ == '__main__':
