@@ -13,20 +13,46 @@ constexpr std::uint64_t kWindowUpdateAfter = 1 << 29;  // far below what we gran
 constexpr std::uint64_t kMaxRequestBytes = 64 << 20;   // an echoed answer is built in memory
 
 // RFC 9113 6: frame types, flags, settings; 7: error codes.
-enum : std::uint8_t { kData, kHeaders, kPriority, kRstStream, kSettings, kPushPromise, kPing, kGoaway, kWindowUpdate, kContinuation };
+enum : std::uint8_t {
+  kData,
+  kHeaders,
+  kPriority,
+  kRstStream,
+  kSettings,
+  kPushPromise,
+  kPing,
+  kGoaway,
+  kWindowUpdate,
+  kContinuation
+};
 constexpr std::uint8_t kEndStream = 0x1, kAck = 0x1, kEndHeaders = 0x4, kPadded = 0x8, kPriorityFlag = 0x20;
-constexpr std::uint16_t kSettingHeaderTableSize = 1, kSettingMaxStreams = 3, kSettingInitialWindow = 4, kSettingMaxFrame = 5;
-constexpr std::uint32_t kProtocolError = 1, kFlowControlError = 3, kStreamClosed = 5, kFrameSizeError = 6, kEnhanceYourCalm = 11;
+constexpr std::uint16_t kSettingHeaderTableSize = 1, kSettingMaxStreams = 3, kSettingInitialWindow = 4,
+                        kSettingMaxFrame = 5;
+constexpr std::uint32_t kProtocolError = 1, kFlowControlError = 3, kStreamClosed = 5, kFrameSizeError = 6,
+                        kEnhanceYourCalm = 11;
 
 // RFC 7541 6.2: what the first answer on a connection says, adding one entry each to the peer's table ...
-constexpr std::string_view kHeadAdding = "\x88\x5f\x10" "application/grpc";        // 0x88 is :status 200; 0x5f adds, name 31
-constexpr std::string_view kTrailersAdding = "\x40\x0b" "grpc-status" "\x01" "0";
+constexpr std::string_view kHeadAdding =
+    "\x88\x5f\x10"
+    "application/grpc";  // 0x88 is :status 200; 0x5f adds, name 31
+constexpr std::string_view kTrailersAdding =
+    "\x40\x0b"
+    "grpc-status"
+    "\x01"
+    "0";
 // ... what all later ones say: grpc-status came last, so it is entry 62 and content-type 63 ...
 constexpr std::string_view kHeadIndexed = "\x88\xbf";
 constexpr std::string_view kTrailersIndexed = "\xbe";
 // ... and what a peer hears that keeps no table: literals without indexing.
-constexpr std::string_view kHeadLiteral = "\x88\x0f\x10\x10" "application/grpc";
-constexpr std::string_view kTrailersLiteral{"\x00\x0b" "grpc-status" "\x01" "0", 15};
+constexpr std::string_view kHeadLiteral =
+    "\x88\x0f\x10\x10"
+    "application/grpc";
+constexpr std::string_view kTrailersLiteral{
+    "\x00\x0b"
+    "grpc-status"
+    "\x01"
+    "0",
+    15};
 constexpr std::uint32_t kDefaultHeaderTableBytes = 4096;
 
 std::uint32_t read_u32(std::string_view bytes) {
@@ -114,10 +140,14 @@ bool AnswerSession::on_frame(std::uint8_t type, std::uint8_t flags, std::uint32_
     return fail(kProtocolError, "a header block was left open");
   }
   switch (type) {
-    case kData: return on_data(flags, id, payload);
-    case kHeaders: return on_headers(flags, id, payload);
-    case kSettings: return on_settings(flags, id, payload);
-    case kWindowUpdate: return on_window_update(id, payload);
+    case kData:
+      return on_data(flags, id, payload);
+    case kHeaders:
+      return on_headers(flags, id, payload);
+    case kSettings:
+      return on_settings(flags, id, payload);
+    case kWindowUpdate:
+      return on_window_update(id, payload);
     case kContinuation:
       if (continued_id_ == 0) return fail(kProtocolError, "CONTINUATION without HEADERS");
       if ((flags & kEndHeaders) != 0) {
@@ -138,8 +168,10 @@ bool AnswerSession::on_frame(std::uint8_t type, std::uint8_t flags, std::uint32_
       if (id == 0 || id > last_id_) return fail(kProtocolError, "RST_STREAM of a stream that was never opened");
       if (Stream* stream = find(id)) close(*stream);
       return true;
-    case kPushPromise: return fail(kProtocolError, "PUSH_PROMISE from a client");
-    default: return true;  // PRIORITY, GOAWAY, and unknown types: RFC 9113 5.5
+    case kPushPromise:
+      return fail(kProtocolError, "PUSH_PROMISE from a client");
+    default:
+      return true;  // PRIORITY, GOAWAY, and unknown types: RFC 9113 5.5
   }
 }
 
@@ -206,7 +238,8 @@ bool AnswerSession::on_settings(std::uint8_t flags, std::uint32_t id, std::strin
     if (name == kSettingHeaderTableSize) {
       table_bytes = value;
     } else if (name == kSettingInitialWindow) {
-      if (value > static_cast<std::uint32_t>(kMaxWindow)) return fail(kFlowControlError, "SETTINGS_INITIAL_WINDOW_SIZE over 2^31-1");
+      if (value > static_cast<std::uint32_t>(kMaxWindow))
+        return fail(kFlowControlError, "SETTINGS_INITIAL_WINDOW_SIZE over 2^31-1");
       const std::int64_t change = static_cast<std::int64_t>(value) - peer_initial_window_;
       peer_initial_window_ = value;
       for (Stream& stream : slots_) {
@@ -289,7 +322,8 @@ void AnswerSession::begin_answer(Stream& stream) {
   stream.answering = true;
   const bool echo = options_.message_bytes < 0;
   // An empty request is answered by an empty message: what a gRPC answer must have is the prefix.
-  stream.answer_bytes = echo ? std::max<std::uint64_t>(stream.request_bytes, 5) : static_cast<std::size_t>(options_.message_bytes) + 5;
+  stream.answer_bytes =
+      echo ? std::max<std::uint64_t>(stream.request_bytes, 5) : static_cast<std::size_t>(options_.message_bytes) + 5;
   put_header_block(stream.id, kHeadIndexed, kHeadLiteral, false);
   go_on_answering(stream);
   if (stream.id != 0) waiting_.push_back(stream.id);
@@ -301,7 +335,8 @@ void AnswerSession::go_on_answering(Stream& stream) {
   while (stream.answer_sent < stream.answer_bytes) {
     const std::int64_t window = std::min(send_window_, stream.send_window);
     if (window <= 0) return;
-    const std::size_t bytes = std::min({stream.answer_bytes - stream.answer_sent, static_cast<std::size_t>(window), peer_max_frame_bytes_});
+    const std::size_t bytes =
+        std::min({stream.answer_bytes - stream.answer_sent, static_cast<std::size_t>(window), peer_max_frame_bytes_});
     put_frame_header(output_, bytes, kData, 0, stream.id);
     output_.append(message.substr(stream.answer_sent, bytes));
     stream.answer_sent += bytes;
@@ -324,7 +359,8 @@ void AnswerSession::answer_those_waiting() {
   }
 }
 
-void AnswerSession::put_header_block(std::uint32_t id, std::string_view indexed, std::string_view literal, bool end_stream) {
+void AnswerSession::put_header_block(std::uint32_t id, std::string_view indexed, std::string_view literal,
+                                     bool end_stream) {
   std::string_view block = literal;
   std::string with_update;
   if (table_size_update_due_) {
@@ -343,7 +379,8 @@ void AnswerSession::put_header_block(std::uint32_t id, std::string_view indexed,
   output_.append(block);
 }
 
-// Built once a size: an uncompressed gRPC message whose body is a valid protobuf message with one bytes field, number 1.
+// Built once a size: an uncompressed gRPC message whose body is a valid protobuf message with one bytes field,
+// number 1.
 std::string_view AnswerSession::message_of(std::size_t bytes) {
   if (message_.size() == bytes) return message_;
   message_.clear();

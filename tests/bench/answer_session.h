@@ -2,9 +2,9 @@
 // any proxy it stands behind, so it reads frame headers only: request header blocks are skipped, never decoded (which
 // is sound because nothing of them is needed), and every call gets the same answer once its END_STREAM has come:
 // HEADERS(:status 200, content-type application/grpc), one gRPC message, trailers(grpc-status 0).
-// What it does not do cheaply it does correctly: SETTINGS, PING, padding, CONTINUATION, resets, and flow control in both
-// directions (RFC 9113 6). Bytes that are no HTTP/2 get a GOAWAY and an end, never a crash.
-// Thread: one. Invariant: output() is always whole frames, in an order the peer may be sent.
+// What it does not do cheaply it does correctly: SETTINGS, PING, padding, CONTINUATION, resets, and flow control in
+// both directions (RFC 9113 6). Bytes that are no HTTP/2 get a GOAWAY and an end, never a crash. Thread: one.
+// Invariant: output() is always whole frames, in an order the peer may be sent.
 #pragma once
 
 #include <cstddef>
@@ -33,17 +33,17 @@ class AnswerSession {
   std::string_view output() const { return std::string_view(output_).substr(output_sent_); }
   void consume_output(std::size_t bytes);
 
-  std::uint64_t calls() const { return calls_; }  // answered in full: trailers are in the output
+  std::uint64_t calls() const { return calls_; }     // answered in full: trailers are in the output
   std::string_view error() const { return error_; }  // why on_bytes() returned false; empty while it has not
 
  private:
   struct Stream {
-    std::uint32_t id = 0;               // 0: a free slot
-    bool answering = false;             // END_STREAM came; the answer waits for window
-    std::uint64_t request_bytes = 0;    // DATA payload so far, gRPC prefix included
-    std::int64_t send_window = 0;       // RFC 9113 6.9; negative after a smaller SETTINGS_INITIAL_WINDOW_SIZE
-    std::size_t answer_sent = 0;        // bytes of the answer's DATA already in output_
-    std::size_t answer_bytes = 0;       // bytes of the answer's DATA in all
+    std::uint32_t id = 0;             // 0: a free slot
+    bool answering = false;           // END_STREAM came; the answer waits for window
+    std::uint64_t request_bytes = 0;  // DATA payload so far, gRPC prefix included
+    std::int64_t send_window = 0;     // RFC 9113 6.9; negative after a smaller SETTINGS_INITIAL_WINDOW_SIZE
+    std::size_t answer_sent = 0;      // bytes of the answer's DATA already in output_
+    std::size_t answer_bytes = 0;     // bytes of the answer's DATA in all
   };
 
   bool on_frame(std::uint8_t type, std::uint8_t flags, std::uint32_t id, std::string_view payload);
@@ -64,7 +64,7 @@ class AnswerSession {
   std::string_view message_of(std::size_t bytes);  // gRPC prefix and message, `bytes` in all
 
   const AnswerOptions options_;
-  std::string input_;          // an incomplete frame, or an incomplete preface
+  std::string input_;  // an incomplete frame, or an incomplete preface
   bool preface_seen_ = false;
   bool settings_seen_ = false;
   std::string output_;

@@ -20,7 +20,8 @@ struct Frame {
   std::uint32_t id = 0;
   std::string payload;
 };
-constexpr int kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoaway = 7, kWindowUpdate = 8, kContinuation = 9;
+constexpr int kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoaway = 7, kWindowUpdate = 8,
+              kContinuation = 9;
 
 std::string u32(std::uint32_t value) {
   std::string out;
@@ -35,7 +36,9 @@ std::string frame(int type, int flags, std::uint32_t id, const std::string& payl
 }
 
 std::string setting(int name, std::uint32_t value) { return std::string{'\0', static_cast<char>(name)} + u32(value); }
-std::string grpc_message(std::size_t bytes) { return "\0"s + u32(static_cast<std::uint32_t>(bytes)) + std::string(bytes, 'm'); }
+std::string grpc_message(std::size_t bytes) {
+  return "\0"s + u32(static_cast<std::uint32_t>(bytes)) + std::string(bytes, 'm');
+}
 std::string opening(const std::string& settings = "") { return kPreface + frame(kSettings, 0, 0, settings); }
 
 // A call as a client sends it: HEADERS (any bytes, nobody decodes them), one DATA with END_STREAM.
@@ -50,7 +53,9 @@ std::vector<Frame> take(AnswerSession& session) {
   std::vector<Frame> frames;
   std::size_t at = 0;
   while (at < out.size()) {
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(out.at(at + i))); };
+    const auto byte = [&](std::size_t i) {
+      return static_cast<std::uint32_t>(static_cast<unsigned char>(out.at(at + i)));
+    };
     Frame next;
     const std::size_t length = byte(0) << 16 | byte(1) << 8 | byte(2);
     next.type = static_cast<int>(byte(3));
@@ -117,9 +122,16 @@ TEST(AnswerSessionTest, PeerWithoutHeaderTableGetsASizeUpdateOnceAndLiteralsEver
   ASSERT_TRUE(session.on_bytes(call(1, 1) + call(3, 1)));
   const auto frames = take(session);
   ASSERT_EQ(frames.size(), 6u);
-  EXPECT_EQ(frames[0].payload, "\x20\x88\x0f\x10\x10" "application/grpc");
-  EXPECT_EQ(frames[3].payload, "\x88\x0f\x10\x10" "application/grpc");
-  EXPECT_EQ(frames[5].payload, "\0\x0b" "grpc-status\x01" "0"s);
+  EXPECT_EQ(frames[0].payload,
+            "\x20\x88\x0f\x10\x10"
+            "application/grpc");
+  EXPECT_EQ(frames[3].payload,
+            "\x88\x0f\x10\x10"
+            "application/grpc");
+  EXPECT_EQ(frames[5].payload,
+            "\0\x0b"
+            "grpc-status\x01"
+            "0"s);
 }
 
 TEST(AnswerSessionTest, AnswersTheSameWhetherBytesComeWholeOrOneByOne) {
@@ -136,7 +148,8 @@ TEST(AnswerSessionTest, AnswerHasTheConfiguredSizeOrTheRequests) {
   for (const std::size_t bytes : {0u, 1u, 2u, 3u, 127u, 129u, 130u, 131u, 10240u, 16385u}) {
     AnswerSession echo = ready();
     ASSERT_TRUE(echo.on_bytes(frame(kHeaders, 0x4, 1) + frame(kData, 0, 1, grpc_message(bytes).substr(0, 4)) +
-                              frame(kData, 0, 1, std::string(bytes / 2 + 1, 'm')) + frame(kData, 0x1, 1, std::string(bytes - bytes / 2, 'm'))));
+                              frame(kData, 0, 1, std::string(bytes / 2 + 1, 'm')) +
+                              frame(kData, 0x1, 1, std::string(bytes - bytes / 2, 'm'))));
     EXPECT_EQ(data_of(take(echo), 1).size(), bytes + 5) << bytes;
     AnswerSession fixed = ready({.message_bytes = static_cast<std::int64_t>(bytes)});
     ASSERT_TRUE(fixed.on_bytes(call(1, 7)));
@@ -164,7 +177,8 @@ TEST(AnswerSessionTest, MessageIsProtobufWithOneBytesFieldThatFillsIt) {
 
 TEST(AnswerSessionTest, PaddingIsNoPartOfTheMessage) {
   AnswerSession session = ready();
-  ASSERT_TRUE(session.on_bytes(frame(kHeaders, 0x4 | 0x8, 1, "\x02\x83\0\0"s) + frame(kData, 0x1 | 0x8, 1, "\x03"s + grpc_message(6) + "\0\0\0"s)));
+  ASSERT_TRUE(session.on_bytes(frame(kHeaders, 0x4 | 0x8, 1, "\x02\x83\0\0"s) +
+                               frame(kData, 0x1 | 0x8, 1, "\x03"s + grpc_message(6) + "\0\0\0"s)));
   EXPECT_EQ(data_of(take(session), 1).size(), 11u);
 }
 
@@ -178,7 +192,8 @@ TEST(AnswerSessionTest, HeaderBlockMayGoOnInContinuation) {
 
 TEST(AnswerSessionTest, TrailersOfTheRequestEndIt) {
   AnswerSession session = ready();
-  ASSERT_TRUE(session.on_bytes(frame(kHeaders, 0x4, 1) + frame(kData, 0, 1, grpc_message(9)) + frame(kHeaders, 0x5, 1)));
+  ASSERT_TRUE(
+      session.on_bytes(frame(kHeaders, 0x4, 1) + frame(kData, 0, 1, grpc_message(9)) + frame(kHeaders, 0x5, 1)));
   const auto frames = take(session);
   EXPECT_TRUE(answered(frames, 1));
   EXPECT_EQ(data_of(frames, 1).size(), 14u);
@@ -234,7 +249,8 @@ TEST(AnswerSessionTest, ResetStreamGetsNoMoreFrames) {
   AnswerSession session = ready({}, setting(4, 10));
   ASSERT_TRUE(session.on_bytes(call(1, 100) + frame(kReset, 0, 1, u32(8))));
   take(session);
-  ASSERT_TRUE(session.on_bytes(frame(kWindowUpdate, 0, 1, u32(1000)) + frame(kData, 0x1, 1, "late") + frame(kWindowUpdate, 0, 0, u32(1000))));
+  ASSERT_TRUE(session.on_bytes(frame(kWindowUpdate, 0, 1, u32(1000)) + frame(kData, 0x1, 1, "late") +
+                               frame(kWindowUpdate, 0, 0, u32(1000))));
   EXPECT_TRUE(take(session).empty());
   EXPECT_EQ(session.calls(), 0u);
 }
@@ -243,7 +259,8 @@ TEST(AnswerSessionTest, SettingsAndPingAreAcknowledged) {
   AnswerSession session({});
   ASSERT_TRUE(session.on_bytes(opening() + frame(kPing, 0, 0, "abcdefgh") + frame(kPing, 0x1, 0, "abcdefgh")));
   const auto frames = take(session);
-  ASSERT_EQ(frames.size(), 4u);  // our SETTINGS and window, the acknowledgement, one PING (an acknowledgement gets none)
+  ASSERT_EQ(frames.size(),
+            4u);  // our SETTINGS and window, the acknowledgement, one PING (an acknowledgement gets none)
   EXPECT_EQ(frames[0].type, kSettings);
   EXPECT_EQ(frames[2].type, kSettings);
   EXPECT_EQ(frames[2].flags, 0x1);

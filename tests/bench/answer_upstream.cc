@@ -1,7 +1,6 @@
 // The bench's upstream: answers every gRPC call on an h2c port with one message and grpc-status 0, at the least cost we
 // know of: one thread, epoll, one read and one write a wake-up, no request header ever decoded (answer_session.h).
 // Ends on SIGTERM or SIGINT and prints what it did as one line of JSON.
-#include <CLI/CLI.hpp>
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -10,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <cerrno>
 #include <csignal>
@@ -61,7 +61,11 @@ struct Totals {
 class Server {
  public:
   Server(int listener, int signals, const AnswerOptions& options)
-      : listener_(listener), signals_(signals), options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)), buffer_(kReadBytes) {
+      : listener_(listener),
+        signals_(signals),
+        options_(options),
+        epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+        buffer_(kReadBytes) {
     if (epoll_.get() < 0) die("epoll_create1");
     watch(EPOLL_CTL_ADD, listener_, EPOLLIN);
     watch(EPOLL_CTL_ADD, signals_, EPOLLIN);
@@ -119,7 +123,8 @@ class Server {
     }
     if (!open) {
       ++totals_.refused;
-      std::fprintf(stderr, "answer_upstream: closed a connection: %s\n", std::string(connection.session.error()).c_str());
+      std::fprintf(stderr, "answer_upstream: closed a connection: %s\n",
+                   std::string(connection.session.error()).c_str());
       return false;
     }
     const std::size_t backlog = connection.session.output().size();
@@ -160,7 +165,8 @@ int listen_on(std::uint16_t port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) die("bind 127.0.0.1:" + std::to_string(port));
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+    die("bind 127.0.0.1:" + std::to_string(port));
   if (::listen(fd, 1024) < 0) die("listen");
   return fd;
 }
@@ -186,13 +192,15 @@ void write_port_file(const std::string& file, std::uint16_t port) {
 
 int main(int argc, char** argv) {
   using namespace ficus::bench;
-  CLI::App app{"Answers every gRPC call over h2c with one message and grpc-status 0. For benchmarks, on 127.0.0.1 only."};
+  CLI::App app{
+      "Answers every gRPC call over h2c with one message and grpc-status 0. For benchmarks, on 127.0.0.1 only."};
   std::uint16_t port = 0;
   std::string port_file;
   AnswerOptions options;
   app.add_option("--port", port, "port to listen on; 0 takes a free one")->capture_default_str();
   app.add_option("--port-file", port_file, "where to write {\"listen\":\"127.0.0.1:PORT\"} once it listens");
-  app.add_option("--message-bytes", options.message_bytes, "bytes of each answer's message; -1: as many as the request's had")
+  app.add_option("--message-bytes", options.message_bytes,
+                 "bytes of each answer's message; -1: as many as the request's had")
       ->check(CLI::Range(-1, 64 << 20))
       ->capture_default_str();
   app.add_option("--max-streams", options.max_concurrent_streams, "SETTINGS_MAX_CONCURRENT_STREAMS of each connection")

@@ -1,0 +1,179 @@
+"""The proxies that are measured and the upstream behind them: how each is started, and what each setting is for.
+
+Every peer gets the settings that make it cheapest for this load: no access log, no headers of its own where it can be told
+so, kept connections. Ficus gets a policy with everything in it that a call has to pass.
+"""
+import shutil
+import subprocess
+from pathlib import Path
+
+from relay import host
+
+UPSTREAM = "answer_upstream"
+MAX_STREAMS = 1024  # each proxy may have as many calls in flight on one connection as any case needs
+
+
+class Proxy:
+    """One running proxy (or the upstream itself, for the floor): where to send the load, whose CPU to read."""
+
+    def __init__(self, name, process, port):
+        self.name = name
+        self.process = process
+        self.port = port
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def stop(self):
+        self.process.stop()
+
+
+def start_upstream(programs, core, directory):
+    process, port = host.start_with_port_file(
+        UPSTREAM, [programs.answer_upstream, "--max-streams", MAX_STREAMS], core, directory)
+    return Proxy(UPSTREAM, process, port)
+
+
+def ficus_command(programs, upstream_port, directory):
+    template = (Path(__file__).parent.parent / "policy.yaml").read_text()
+    policy = Path(directory) / "policy.yaml"
+    policy.write_text(template.replace("@UPSTREAM@", f"127.0.0.1:{upstream_port}"))
+    return [programs.ficus, "serve", "--policy", policy, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", 1]
+
+
+def start_ficus(name, programs, upstream_port, core, directory):
+    if not programs.ficus.exists():
+        raise host.BenchError(f"there is no {programs.ficus}; tests/bench/run.sh builds it")
+    process, port = host.start_with_port_file(name, ficus_command(programs, upstream_port, directory), core, directory)
+    return Proxy(name, process, port)
+
+
+def start_nghttpx(name, programs, upstream_port, core, directory):
+    del programs
+
+    def command(port):
+        return [
+            "nghttpx",
+            "--conf=/dev/null",  # not the machine's own configuration
+            "--single-process",  # no separate main process: one process id has all the CPU time
+            "--workers=1",  # one core
+            f"--frontend=127.0.0.1,{port};no-tls",  # HTTP/2 in cleartext, prior knowledge
+            f"--backend=127.0.0.1,{upstream_port};/;proto=h2",  # every path to one upstream, HTTP/2 in cleartext
+            f"--frontend-http2-max-concurrent-streams={MAX_STREAMS}",  # its default, 100, would do for 32 as well
+            "--frontend-http2-connection-window-size=1048576",  # 16 calls of 10 KB outgrow the default 64 KiB
+            "--no-server-push",  # never look for Link headers to push
+            "--no-via",  # do not write headers that gRPC has no use for ...
+            "--no-add-x-forwarded-proto",
+            "--no-server-rewrite",  # ... nor look at those that it leaves alone
+            "--no-location-rewrite",
+            "--frontend-http2-read-timeout=10m",  # a peer that waits for its turn must not lose its connections
+            "--backend-read-timeout=10m",
+            f"--errorlog-file={directory}/{name}.errors",  # no access log: that is its default
+        ]
+
+    process, port = host.start_on_port(name, command, core, directory)
+    return Proxy(name, process, port)
+
+
+HAPROXY_CONFIG = """\
+global
+    nbthread 1                                # one core
+    tune.h2.max-concurrent-streams {streams}
+    tune.h2.initial-window-size 1048576       # as nghttpx's
+defaults
+    mode http                                 # no `log` line: nothing is logged
+    timeout connect 5s
+    timeout client 10m                        # a peer that waits for its turn must not lose its connections
+    timeout server 10m
+    http-reuse always                         # calls share the connections to the upstream
+frontend clients
+    bind 127.0.0.1:{port} proto h2            # HTTP/2 in cleartext, prior knowledge
+    default_backend upstream
+backend upstream
+    server only 127.0.0.1:{upstream_port} proto h2
+"""
+
+
+def start_haproxy(name, programs, upstream_port, core, directory):
+    del programs
+
+    def command(port):
+        config = Path(directory) / f"{name}.cfg"
+        config.write_text(HAPROXY_CONFIG.format(port=port, upstream_port=upstream_port, streams=MAX_STREAMS))
+        return ["haproxy", "-db", "-f", config]  # -db: in the foreground, one process
+
+    process, port = host.start_on_port(name, command, core, directory)
+    return Proxy(name, process, port)
+
+
+NGINX_CONFIG = """\
+daemon off;                                   # in the foreground,
+master_process off;                           # one process,
+worker_processes 1;                           # one core
+pid {directory}/{name}.pid;
+error_log {directory}/{name}.errors;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/{name}.body;
+    proxy_temp_path {directory}/{name}.proxy;
+    fastcgi_temp_path {directory}/{name}.fastcgi;
+    uwsgi_temp_path {directory}/{name}.uwsgi;
+    scgi_temp_path {directory}/{name}.scgi;
+    client_body_buffer_size 64k;              # no request of the bench goes to a file
+    upstream answers {{
+        server 127.0.0.1:{upstream_port};
+        keepalive 512;                        # it puts one call on a connection at a time: keep enough of them
+        keepalive_requests 1000000000;
+        keepalive_time 1d;
+    }}
+    server {{
+        listen 127.0.0.1:{port} http2;        # HTTP/2 in cleartext, prior knowledge
+        http2_max_concurrent_streams {streams};
+        keepalive_requests 1000000000;        # its default closes a connection after 1000 calls
+        keepalive_timeout 10m;
+        location / {{
+            grpc_pass grpc://answers;
+            grpc_read_timeout 10m;
+        }}
+    }}
+}}
+"""
+
+
+def start_nginx(name, programs, upstream_port, core, directory):
+    del programs
+
+    def command(port):
+        config = Path(directory) / f"{name}.conf"
+        config.write_text(NGINX_CONFIG.format(name=name, directory=directory, port=port, upstream_port=upstream_port,
+                                              streams=MAX_STREAMS))
+        return ["nginx", "-p", directory, "-c", config, "-e", f"{directory}/{name}.errors"]
+
+    process, port = host.start_on_port(name, command, core, directory)
+    return Proxy(name, process, port)
+
+
+STARTERS = {"ficus": start_ficus, "nghttpx": start_nghttpx, "haproxy": start_haproxy, "nginx": start_nginx}
+_VERSION_FLAGS = {"nghttpx": "--version", "haproxy": "-v", "nginx": "-v"}
+_PACKAGES = {"nghttpx": "nghttp2-proxy", "haproxy": "haproxy", "nginx": "nginx-light"}
+
+
+def check_installed(kind):
+    if kind != "ficus" and shutil.which(kind, path=_path()) is None:
+        raise host.BenchError(f"{kind} is not installed: `apt-get install --no-install-recommends {_PACKAGES[kind]}`, or leave "
+                              f"it out of --peers")
+
+
+def version(kind, programs):
+    """The first line of what the program says of itself, for the record."""
+    command = [programs.ficus, "--version"] if kind == "ficus" else [kind, _VERSION_FLAGS[kind]]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False,
+                          env={"PATH": _path()})
+    return (done.stdout.decode(errors="replace").splitlines() or ["unknown"])[0].strip()
+
+
+def _path():
+    # Debian installs nghttpx, haproxy and nginx in /usr/sbin, which is not on everybody's PATH.
+    return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

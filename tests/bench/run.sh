@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Measures the relay beside nghttpx (and others): CPU per call. README.md in this folder says how to read it.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../deploy/lib.sh"
+
+usage() {
+  cat <<'USAGE'
+usage: tests/bench/run.sh [--case NAME]... [--pairs N] [--peers LIST] [--json FILE] [--quick] ...
+
+Runs Ficus with a policy and each peer under the same load, by turns, one core for the proxy and one for the rest, and
+prints CPU microseconds per call, calls per second, peak memory, and the ratio of CPU per call with the interval of its
+median. Figures go to stdout, progress to stderr. Installs deploy/packages-bench.txt and builds preset release first.
+
+  --case NAME       8x32 (8 connections x 32 streams, 100 bytes), 8x1, 8x16-10k (10 KB); may be repeated (default: all)
+  --pairs N         rounds, in each of which every proxy is measured once (default 9; --quick 2)
+  --seconds S       length of one measurement (default 2; --quick 0.2)
+  --peers LIST      of nghttpx, haproxy, nginx, with commas between (default nghttpx)
+  --subject NAME    measure this instead of ficus; with the same name in --peers a pair of equals, whose ratio must be 1
+  --json FILE       write every sample and all results there too
+  --quick           a few seconds in all: that it works, not what it costs
+  --programs DIR    use the programs of this build tree (such as build/dev) as they are; build nothing
+  --no-install      take the packages as they are; exit 77 if one is missing
+
+examples:
+  tests/bench/run.sh                                             everything that has a target, in about five minutes
+  tests/bench/run.sh --case 8x32 --pairs 15 --json /tmp/b.json   one case, closer
+  tests/bench/run.sh --peers nghttpx,haproxy                     one more peer (nginx is not installed for you)
+  tests/bench/run.sh --subject nghttpx --case 8x32               how far from 1 chance leads on this machine
+
+exit: 0 measured, every target met; 1 a target missed; 2 bad usage; 3 packages are missing, see the message;
+      4 a measurement failed; 77 --no-install and a package is missing
+USAGE
+}
+
+install=true programs="" arguments=() subject=ficus
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --no-install) install=false ;;
+    --programs) [ $# -ge 2 ] || die 2 "--programs needs a build tree, such as build/dev"; programs=$2; shift ;;
+    --subject) [ $# -ge 2 ] || die 2 "--subject needs a name"; subject=$2; arguments+=("$1" "$2"); shift ;;
+    --case | --pairs | --seconds | --peers | --json)
+      [ $# -ge 2 ] || die 2 "$1 needs a value; see --help"
+      arguments+=("$1" "$2")
+      shift ;;
+    --quick) arguments+=("$1") ;;
+    *) usage >&2; die 2 "unknown argument '$1'" ;;
+  esac
+  shift
+done
+
+exempt_loopback_from_proxies
+if $install; then
+  install_packages "$FICUS_ROOT/deploy/packages.txt" "$FICUS_ROOT/deploy/packages-bench.txt"
+else
+  lacking=$(packages_lacking $(packages_in "$FICUS_ROOT/deploy/packages-bench.txt") | tr '\n' ' ')
+  [ -z "$lacking" ] || die 77 "not installed: $lacking(tests/bench/run.sh without --no-install installs it)"
+fi
+if [ -z "$programs" ]; then
+  targets=(answer_upstream)
+  [ "$subject" != ficus ] || targets+=(ficus)
+  require_disk "$FICUS_ROOT/build" 1500 "a release build"
+  # Without the tests' own packages: those are no business of the bench.
+  build_preset release "${targets[@]}"
+  programs=$FICUS_ROOT/build/release
+fi
+exec env PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$here/run_bench.py" --programs "$programs" "${arguments[@]}"
