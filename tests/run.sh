@@ -34,8 +34,8 @@ done
 
 exempt_loopback_from_proxies
 cd "$FICUS_ROOT"
-if $install; then install_packages deploy/packages.txt deploy/packages-test.txt; fi
 require_disk "$FICUS_ROOT/build" 3000 "a debug build with its tests"
+if $install; then install_packages deploy/packages.txt deploy/packages-test.txt; fi
 
 # ctest's own presets name one filter each; here the labels add up, so the flags stand here.
 run_ctest() {  # run_ctest PRESET LABELS
