@@ -212,6 +212,7 @@ struct H2Connection::Callbacks {
     const bool request_head = frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
     if (!end_stream && !request_head) return 0;
     H2StreamBase* stream = self(user).stream_of(frame->hd.stream_id);
+    if (stream != nullptr && end_stream) stream->end_sent_ = true;
     if (request_head) {
       if (stream != nullptr) stream->head_sent_ = true;
       return 0;

@@ -108,6 +108,7 @@ class H2StreamBase {
   bool has_trailers_ = false;
   bool deferred_ = false;          // nghttp2 waits for resume()
   bool head_sent_ = false;         // client: the request's HEADERS were serialized; server: submitted
+  bool end_sent_ = false;          // our END_STREAM was serialized
   bool peer_ended_ = false;
   bool too_large_ = false;
   bool reset_when_ended_ = false;  // server: RST_STREAM(NO_ERROR) behind our END_STREAM, the client need send no more

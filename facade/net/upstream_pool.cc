@@ -8,6 +8,12 @@
 
 namespace ficus {
 
+namespace {
+
+constexpr std::string_view kStopped = "facade stopped";
+
+}  // namespace
+
 // ---------------------------------------------------------------- one address
 
 // One attempt to connect: resolve, then each address in turn, within one timeout.
@@ -44,6 +50,10 @@ UpstreamConnection* EndpointPool::spare_connection() {
 }
 
 void EndpointPool::take(UpstreamStream& stream) {
+  if (closed_) {
+    stream.finish(StreamEnd::kConnectFailed, NGHTTP2_CONNECT_ERROR, kStopped);
+    return;
+  }
   if (waiting_.empty()) {
     if (UpstreamConnection* connection = spare_connection(); connection != nullptr && stream.attach(*connection)) {
       connection->streams_.push_back(stream);
@@ -56,13 +66,33 @@ void EndpointPool::take(UpstreamStream& stream) {
   if (connecting_ == nullptr && connections_.size() < kMaxConnections) connect(stream.upstream_->connect_timeout_);
 }
 
+void EndpointPool::close_all() {
+  closed_ = true;
+  const auto keep = shared_from_this();
+  if (connecting_ != nullptr) {
+    connecting_->done = true;
+    error_code ignored;
+    connecting_->socket.close(ignored);
+    connecting_->resolver.cancel();
+    connecting_->timer.cancel();
+    connecting_ = nullptr;
+  }
+  const auto connections = connections_;
+  for (const auto& connection : connections) connection->close(kStopped);
+  while (!waiting_.empty()) {
+    UpstreamStream& stream = waiting_.front();
+    waiting_.pop_front();
+    stream.finish(StreamEnd::kConnectFailed, NGHTTP2_CONNECT_ERROR, kStopped);
+  }
+}
+
 void EndpointPool::warm(std::chrono::milliseconds connect_timeout) {
   if (connecting_ == nullptr && connections_.empty()) connect(connect_timeout);
 }
 
 void EndpointPool::dispatch_waiting() {
   const auto keep = shared_from_this();  // the last waiting stream may hold the last reference
-  while (!waiting_.empty()) {
+  while (!waiting_.empty() && !closed_) {
     UpstreamStream& stream = waiting_.front();
     UpstreamConnection* connection = spare_connection();
     if (connection == nullptr) {
@@ -234,6 +264,12 @@ void UpstreamPool::configure(const std::vector<UpstreamTarget>& targets, bool wa
   }
   upstreams_ = std::move(named);
   std::erase_if(endpoints_, [](const auto& entry) { return entry.second.expired(); });
+}
+
+void UpstreamPool::close_all() {
+  for (const auto& [address, weak] : endpoints_) {
+    if (const auto pool = weak.lock()) pool->close_all();
+  }
 }
 
 std::shared_ptr<Upstream> UpstreamPool::find(const std::string& name) const {

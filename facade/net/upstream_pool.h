@@ -61,6 +61,8 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   void take(UpstreamStream& stream);
   // Opens a first connection if there is none.
   void warm(std::chrono::milliseconds connect_timeout);
+  // Closes its connections and fails what waits.
+  void close_all();
 
  private:
   friend class UpstreamConnection;
@@ -80,6 +82,7 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> waiting_;
   std::shared_ptr<Connecting> connecting_;  // at most one attempt at a time: callers share its outcome
   bool refused_logged_ = false;
+  bool closed_ = false;
 };
 
 class UpstreamPool {
@@ -91,6 +94,8 @@ class UpstreamPool {
   // The upstreams of a new policy. Connections to addresses that remain are kept; the others close when their last call
   // ended. `warm`: opens a connection to each address now.
   void configure(const std::vector<UpstreamTarget>& targets, bool warm);
+  // Ends everything in flight with kConnectionLost or kConnectFailed ("facade stopped") and takes no more.
+  void close_all();
   // Null where the policy never named it.
   std::shared_ptr<Upstream> find(const std::string& name) const;
 

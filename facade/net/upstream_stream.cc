@@ -56,6 +56,7 @@ void UpstreamStream::prepare_repeat() {
   head_sent_ = false;
   in_head_done_ = false;
   peer_ended_ = false;
+  end_sent_ = false;
   in_block_.clear();
 }
 
@@ -76,6 +77,7 @@ void UpstreamStream::abandon() {
     return;
   }
   out_.clear();
+  if (peer_ended_ && end_sent_) return;  // over on both sides: nghttp2 is about to close it
   reset(NGHTTP2_CANCEL);
 }
 

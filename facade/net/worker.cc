@@ -14,14 +14,16 @@ Worker::~Worker() = default;
 
 void Worker::run() { io_.run(); }
 
-void Worker::stop() {
-  post([this] {
-    const auto sessions = std::move(sessions_);
-    sessions_.clear();
-    for (const auto& session : sessions) session->close("facade stopped");
-    work_.reset();
-    io_.stop();
-  });
+void Worker::close_sessions() {
+  const auto sessions = sessions_;
+  for (const auto& session : sessions) session->close("facade stopped");
+}
+
+void Worker::flush_now() { flush_all(); }
+
+void Worker::stop_loop() {
+  work_.reset();
+  io_.stop();
 }
 
 void Worker::adopt_client(int descriptor, bool ipv6) {

@@ -30,10 +30,8 @@ class Worker {
 
   // Before run(): what becomes of clients' streams.
   void set_stream_maker(MakeStreamEvents make) { make_events_ = std::move(make); }
-  // Runs the loop until stop(). The calling thread becomes the worker's.
+  // Runs the loop until stop_loop(). The calling thread becomes the worker's.
   void run();
-  // Ends run() and closes every connection. Any thread.
-  void stop();
 
   // ---- any thread ----
   template <class F>
@@ -62,6 +60,12 @@ class Worker {
   // Ends every client stream that is still open, with StreamEvents::on_shutdown; gives how many there were.
   std::size_t abort_streams();
   std::size_t open_streams() const;
+  // Closes every client's connection now.
+  void close_sessions();
+  // Writes what every connection has to send, as far as the sockets take it.
+  void flush_now();
+  // Ends run() after the current handler.
+  void stop_loop();
 
  private:
   void flush_all();

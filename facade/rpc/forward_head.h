@@ -1,0 +1,33 @@
+// The request head as it goes on: what a leg adds to, removes from and changes in what the client sent. Pure over
+// header blocks.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string_view>
+
+#include "facade/net/header_block.h"
+#include "facade/wire/trace_context.h"
+#include "routing/route_table.h"
+
+namespace ficus {
+
+// Prefix of our own metadata. A client's is dropped, but for the marker.
+inline constexpr std::string_view kOwnPrefix = "x-ficus-";
+// "x-ficus-shadow: 1" only takes rights away, so it is passed on from anyone. GUIDE 8.
+inline constexpr std::string_view kShadowMarker = "x-ficus-shadow";
+
+struct ForwardHead {
+  const UpstreamInfo* upstream = nullptr;          // its metadata set and remove
+  std::string_view override_metadata;              // removed; may be empty
+  bool marked = false;                             // the client's marker is kept
+  bool mark = false;                               // this leg is a shadow: the marker is added
+  std::optional<std::chrono::nanoseconds> timeout; // what is left; absent: none was given
+  const TraceContext* trace = nullptr;
+  std::string_view traceparent;                    // this leg's
+};
+
+// Edits `head` in place. Pseudo-header fields, `te`, content-type, repeated keys and their order stay as they came.
+void prepare_forward_head(HeaderBlock& head, const ForwardHead& how);
+
+}  // namespace ficus

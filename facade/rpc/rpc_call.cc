@@ -1,0 +1,468 @@
+#include "facade/rpc/rpc_call.h"
+
+#include <algorithm>
+
+#include <boost/container/small_vector.hpp>
+
+#include "facade/base/log.h"
+#include "facade/compare/inflate.h"
+#include "facade/metrics/families.h"
+#include "facade/rpc/forward_head.h"
+#include "facade/wire/grpc_frame.h"
+#include "facade/wire/grpc_status.h"
+#include "facade/wire/grpc_timeout.h"
+
+namespace ficus {
+namespace {
+
+// PROTOCOL-HTTP2.md, Requests, "Content-Type": application/grpc, then nothing, "+proto" and the like, or parameters.
+bool is_grpc_content_type(std::string_view value) {
+  constexpr std::string_view kGrpc = "application/grpc";
+  if (!value.starts_with(kGrpc)) return false;
+  return value.size() == kGrpc.size() || value[kGrpc.size()] == '+' || value[kGrpc.size()] == ';';
+}
+
+std::uint32_t frame_length(std::string_view frame) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(frame[i])); };
+  return byte(1) << 24 | byte(2) << 16 | byte(3) << 8 | byte(4);
+}
+
+// The key of a captured message, or why there is none.
+Result<std::string, NoKey> key_of_message(std::string_view message, bool compressed, std::string_view encoding,
+                                          const MethodEntry& method, std::size_t limit) {
+  if (!method.key_path) return fail(NoKey::kNoSchema);
+  if (message.size() > limit) return fail(NoKey::kTooLong);
+  if (!compressed) return scan_key(message, *method.key_path);
+  const auto plain = inflate_message(message, encoding, limit);
+  if (!plain) {
+    switch (plain.error()) {
+      case InflateError::kUnknownEncoding: return fail(NoKey::kUnknownEncoding);
+      case InflateError::kMalformed: return fail(NoKey::kMalformed);
+      case InflateError::kTooLarge: return fail(NoKey::kTooLong);
+    }
+  }
+  return scan_key(*plain, *method.key_path);
+}
+
+}  // namespace
+
+RpcCall::RpcCall(RpcServer& server, H2Stream& client) : server_(server), client_(client), routes_(server.routes()) {
+  server_.streams().add(1);
+}
+
+RpcCall::~RpcCall() {
+  server_.streams().add(-1);
+  if (alive_ != nullptr) *alive_ = false;
+  if (upstream_ != nullptr) upstream_->abandon();
+}
+
+// ---------------------------------------------------------------- the request
+
+void RpcCall::on_headers(HeaderBlock& block, bool end_stream) {
+  born_ = std::chrono::steady_clock::now();
+  head_ = std::move(block);
+  request_ended_ = end_stream;
+  std::string_view method, path, content_type;
+  std::optional<std::string_view> timeout, traceparent;
+  bool traceparent_repeated = false;
+  for (const HeaderBlock::Field& field : head_.fields()) {
+    if (field.name == ":method") method = field.value;
+    else if (field.name == ":path") path = field.value;
+    else if (field.name == "content-type") content_type = field.value;
+    else if (field.name == "grpc-timeout" && !timeout) timeout = field.value;
+    else if (field.name == "traceparent") {
+      traceparent_repeated = traceparent.has_value();
+      traceparent = field.value;
+    }
+  }
+  if (method != "POST") return refuse_http("405", "POST");
+  if (!is_grpc_content_type(content_type)) return refuse_http("415", "");
+  if (routes_ == nullptr) {
+    return fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, "no_policy"}, "the facade has no policy in force yet");
+  }
+
+  std::optional<TraceContext> trace;
+  if (traceparent && !traceparent_repeated) trace = parse_traceparent(*traceparent);
+  trace_ = trace ? *trace : begin_trace(server_.random(), server_.random());
+  draw_ = server_.random();
+
+  if (timeout) {
+    const auto left = parse_grpc_timeout(*timeout);
+    if (!left) {
+      return fail_call({GrpcCode::kInvalidArgument, ErrorOrigin::kClient, "malformed_timeout"},
+                       "malformed grpc-timeout: at most eight digits and one of H M S m u n");
+    }
+    if (*left <= std::chrono::nanoseconds::zero()) {
+      return fail_call({GrpcCode::kDeadlineExceeded, ErrorOrigin::kFacade, "deadline exceeded"}, "facade: deadline exceeded");
+    }
+    // A deadline too far to be told is none.
+    if (*left < std::chrono::hours(24 * 365 * 100)) {
+      deadline_ = born_ + *left;
+      start_deadline();
+    }
+  }
+  route(path, head_.fields(), end_stream);
+}
+
+void RpcCall::route(std::string_view path, const HeaderBlock::Fields& fields, bool end_stream) {
+  const auto rpc_path = parse_rpc_path(path);
+  if (!rpc_path) {
+    return fail_call({GrpcCode::kUnimplemented, ErrorOrigin::kClient, "malformed_path"},
+                     "malformed method name: the path must be exactly /service/method");
+  }
+  boost::container::small_vector<MetadataEntry, 24> metadata;
+  RpcHead head;
+  head.path = *rpc_path;
+  for (const HeaderBlock::Field& field : fields) {
+    if (field.name.empty() || field.name[0] == ':') continue;
+    metadata.push_back({field.name, field.value});
+    if (field.name == kShadowMarker && field.value == "1") head.shadow_marked = true;
+  }
+  head.metadata = {metadata.data(), metadata.size()};
+  plan_ = routes_->table->plan(head);
+  if (plan_.refusal) {
+    routes_->metrics.count_refused(plan_.capability, plan_.refusal->reason);
+    return fail_call({plan_.refusal->code, ErrorOrigin::kClient, std::string(plan_.refusal->reason)}, plan_.refusal->message);
+  }
+  if (plan_.override_ignored) routes_->metrics.count_override(plan_.capability, *plan_.override_ignored);
+  if (!plan_.needs_key) return decide(plan_.metadata_key, plan_.no_key);
+  state_ = State::kWaitingForKey;
+  if (end_stream) try_key(true);
+}
+
+void RpcCall::try_key(bool request_ended) {
+  const std::size_t limit = routes_->table->capabilities()[plan_.capability].key_limit_bytes;
+  NoKey why = NoKey::kMalformed;
+  if (held_.size() >= kGrpcPrefixBytes) {
+    const std::uint32_t length = frame_length(held_);
+    if (length > limit) {
+      why = NoKey::kTooLong;
+    } else if (held_.size() < kGrpcPrefixBytes + length) {
+      if (!request_ended) return;
+    } else {
+      const auto key = key_of_message(std::string_view(held_).substr(kGrpcPrefixBytes, length), held_[0] == 1,
+                                      head_.find("grpc-encoding").value_or(""), routes_->table->methods()[plan_.method], limit);
+      if (key) return decide(digest_of(DigestKind::kKey, *key), std::nullopt);
+      why = key.error();
+    }
+  } else if (!request_ended) {
+    return;
+  }
+  decide(std::nullopt, why);
+}
+
+void RpcCall::decide(std::optional<KeyDigest> key, std::optional<NoKey> no_key) {
+  const RouteDecision decision = routes_->table->decide(plan_, key, draw_);
+  if (decision.refusal) {
+    routes_->metrics.count_refused(plan_.capability, decision.refusal->reason);
+    return fail_call({decision.refusal->code, ErrorOrigin::kClient, std::string(decision.refusal->reason)},
+                     decision.refusal->message);
+  }
+  CallMetrics& metrics = routes_->metrics;
+  if (decision.forced) metrics.count_override(plan_.capability, "honoured");
+  // Forced and marked calls belong to no share.
+  const bool counts = !decision.forced && !plan_.marked && plan_.kind == PlanKind::kRead;
+  if (counts) metrics.count_routed(plan_, decision);
+  if (plan_.kind == PlanKind::kWrite) metrics.count_routed(plan_, decision);
+  if (counts && !decision.canary.percent.none()) metrics.count_share(plan_.rule, false, decision.canary.in_share);
+  if (decision.unkeyed) {
+    std::string_view reason = "unknown";
+    if (decision.canary.by == ShareBy::kKey && no_key) reason = to_string(*no_key);
+    if (decision.canary.by != ShareBy::kKey) reason = to_string(decision.canary.by);
+    metrics.count_unkeyed(plan_.capability, reason);
+  }
+  begin_leg(decision);
+}
+
+void RpcCall::begin_leg(const RouteDecision& decision) {
+  const RouteTable& table = *routes_->table;
+  side_ = decision.side;
+  upstream_index_ = decision.upstream;
+  state_ = State::kRelaying;
+  const auto span = span_id_of(server_.random());
+  // The tap copies the head before the primary's leg changes it.
+  if (decision.shadow_possible && (decision.shadow_needs_key || !decision.shadow.percent.none())) begin_tap(decision, {span.data(), span.size()});
+
+  upstream_ = server_.pool().open(routes_->primary[decision.upstream], leg_);
+  if (upstream_ == nullptr) {
+    const std::string message = std::string(upstream_name()) + ": too many concurrent requests";
+    return fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, "max_concurrent_requests"}, message);
+  }
+  const auto traceparent = format_traceparent(trace_, span);
+  ForwardHead how;
+  how.upstream = &table.upstreams()[decision.upstream];
+  if (plan_.capability != kNoIndex) how.override_metadata = table.capabilities()[plan_.capability].override_metadata;
+  how.marked = plan_.marked;
+  how.trace = &trace_;
+  how.traceparent = {traceparent.data(), traceparent.size()};
+  if (deadline_) how.timeout = *deadline_ - std::chrono::steady_clock::now();
+  // Moved, not copied: who borrowed from it (the plan) reads texts that the moved block still holds, and not later than
+  // the leg lives.
+  HeaderBlock forward = std::move(head_);
+  prepare_forward_head(forward, how);
+  if (tap_ != nullptr) tap_->on_primary_sent();
+  upstream_->send_headers(std::move(forward), request_ended_ && held_.empty());
+  if (upstream_ != nullptr && !held_.empty()) {
+    if (tap_ != nullptr) tap_->on_request_data(held_);
+    upstream_->send_data(held_);
+    std::string().swap(held_);
+    if (request_ended_) upstream_->send_end();
+  }
+  if (request_ended_ && tap_ != nullptr) tap_->on_request_end();
+}
+
+void RpcCall::begin_tap(const RouteDecision& decision, std::string_view primary_span) {
+  const RouteTable& table = *routes_->table;
+  CallMetrics& metrics = routes_->metrics;
+  if (!decision.shadow_needs_key) {
+    metrics.count_share(plan_.rule, true, decision.shadow.in_share);
+    if (!decision.shadow.in_share) return;
+  }
+  const MethodEntry& method = table.methods()[plan_.method];
+  const RuleInfo& rule = table.rules()[plan_.rule];
+  const auto path = parse_rpc_path(head_.find(":path").value_or(""));
+  ShadowSetup setup;
+  setup.capability = plan_.capability;
+  setup.primary_side = *decision.side;
+  setup.primary_upstream = table.upstreams()[decision.upstream].name;
+  setup.upstream = routes_->shadow[decision.shadow_upstream];
+  setup.deadline = rule.shadow_deadline;
+  setup.deadline_given = rule.shadow_deadline_given;
+  setup.client_deadline = deadline_;
+  setup.max_bytes = rule.shadow_max_bytes;
+  setup.max_in_flight = server_.share_of(rule.shadow_max_in_flight);
+  setup.in_flight = routes_->rule_in_flight[plan_.rule];
+  setup.begun = &metrics.shadow_begun(plan_.capability);
+
+  CompareJob& job = setup.job;
+  job.table = routes_->table;
+  job.descriptors = routes_->descriptors;
+  job.method = plan_.method;
+  job.service = path ? std::string(path->service) : method.service;
+  job.method_name = path ? std::string(path->method) : method.method;
+  job.rule = plan_.rule;
+  job.tenant = plan_.who.tenant.value_or("");
+  job.consumer = plan_.who.consumer.value_or("");
+  job.trace_id = trace_.trace();
+  if (trace_.continued) job.parent_span_id = trace_.parent();
+  job.primary_span_id = primary_span;
+  const auto span = span_id_of(server_.random());
+  job.shadow_span_id.assign(span.data(), span.size());
+
+  const auto traceparent = format_traceparent(trace_, span);
+  ForwardHead how;
+  how.upstream = &table.upstreams()[decision.shadow_upstream];
+  how.override_metadata = table.capabilities()[plan_.capability].override_metadata;
+  how.mark = true;
+  how.trace = &trace_;
+  how.traceparent = {traceparent.data(), traceparent.size()};
+  setup.head = head_.clone();
+  prepare_forward_head(setup.head, how);
+
+  // The key is read once more from the captured request: for a share by key, and for the trace.
+  const std::string encoding(head_.find("grpc-encoding").value_or(""));
+  const std::size_t key_limit = table.capabilities()[plan_.capability].key_limit_bytes;
+  const bool by_key = decision.shadow_needs_key;
+  if (by_key || method.key_path) {
+    setup.settle = [routes = routes_, plan = plan_, decision, draw = draw_, encoding, key_limit, by_key](
+                       std::string_view message, bool compressed, std::string& key) {
+      const auto found = key_of_message(message, compressed, encoding, routes->table->methods()[plan.method], key_limit);
+      if (found) key = *found;
+      if (!by_key) return true;
+      std::optional<KeyDigest> digest;
+      if (found) digest = digest_of(DigestKind::kKey, *found);
+      const ShareOutcome share = routes->table->shadow_share(plan, decision, digest, draw);
+      routes->metrics.count_share(plan.rule, true, share.in_share);
+      return share.in_share;
+    };
+  }
+  setup.count_shadow = [routes = routes_, method = plan_.method, capability = plan_.capability, side = decision.shadow_side](
+                           GrpcCode status, std::chrono::nanoseconds latency) {
+    routes->metrics.count_call(method, capability, side, true, status, latency);
+  };
+  tap_ = std::make_shared<ShadowTap>(server_.shadow_lane(), std::move(setup),
+                                     [routes = routes_, capability = plan_.capability](std::string_view reason) {
+                                       routes->metrics.count_not_shadowed(capability, reason);
+                                     });
+}
+
+void RpcCall::on_data(std::string_view bytes) {
+  switch (state_) {
+    case State::kHead:
+    case State::kAnswered:
+      client_.consume(bytes.size());  // nobody waits for it any more
+      return;
+    case State::kWaitingForKey:
+      // The window may be smaller than key_limit: what is held is given back at once, and bounded by key_limit anyway.
+      held_.append(bytes);
+      client_.consume(bytes.size());
+      credited_early_ += bytes.size();
+      try_key(false);
+      return;
+    case State::kRelaying:
+      if (tap_ != nullptr) tap_->on_request_data(bytes);
+      if (upstream_ != nullptr) upstream_->send_data(bytes);
+      return;
+  }
+}
+
+void RpcCall::on_end(HeaderBlock* trailers) {
+  request_ended_ = true;
+  if (state_ == State::kWaitingForKey) return try_key(true);
+  if (state_ != State::kRelaying || upstream_ == nullptr) return;
+  if (trailers != nullptr) {
+    upstream_->send_trailers(std::move(*trailers));
+  } else {
+    upstream_->send_end();
+  }
+  if (tap_ != nullptr) tap_->on_request_end();
+}
+
+void RpcCall::on_request_sent(std::size_t bytes) {
+  const std::size_t early = std::min(bytes, credited_early_);
+  credited_early_ -= early;
+  client_.consume(bytes - early);
+}
+
+void RpcCall::on_headers_too_large() {
+  born_ = std::chrono::steady_clock::now();
+  server_.worker().metrics().counter(families::kLimits, {"header_list_bytes"}).add();
+  fail_call({GrpcCode::kResourceExhausted, ErrorOrigin::kClient, "header_list_too_large"},
+            "the request's metadata is larger than the facade takes");
+}
+
+// ---------------------------------------------------------------- the answer
+
+void RpcCall::on_answer_headers(HeaderBlock& block, bool end_stream) {
+  if (tap_ != nullptr) tap_->on_answer_headers(block, end_stream);
+  if (!end_stream) {
+    client_.send_headers(std::move(block), false);
+    return;
+  }
+  const auto grpc_status = block.find("grpc-status");
+  const GrpcCode status =
+      grpc_status ? parse_grpc_status(grpc_status) : grpc_code_of_http(block.find(":status").value_or(""));
+  client_.send_headers(std::move(block), true);
+  finish_answer(status);
+}
+
+void RpcCall::on_answer_data(std::string_view bytes) {
+  if (tap_ != nullptr) tap_->on_answer_data(bytes);
+  client_.send_data(bytes);
+}
+
+void RpcCall::on_answer_end(HeaderBlock* trailers) {
+  if (tap_ != nullptr) tap_->on_answer_end(trailers);
+  if (trailers != nullptr) {
+    const GrpcCode status = parse_grpc_status(trailers->find("grpc-status"));
+    client_.send_trailers(std::move(*trailers));
+    finish_answer(status);
+  } else {
+    client_.send_end();
+    finish_answer(GrpcCode::kUnknown);
+  }
+}
+
+void RpcCall::on_sent(std::size_t bytes) {
+  if (upstream_ != nullptr) upstream_->consume(bytes);
+}
+
+void RpcCall::on_answer_too_large() {
+  server_.worker().metrics().counter(families::kLimits, {"header_list_bytes"}).add();
+  fail_call({GrpcCode::kResourceExhausted, ErrorOrigin::kFacade, "header list too large"},
+            std::string(upstream_name()) + ": header list too large");
+}
+
+void RpcCall::on_upstream_closed(StreamEnd end, std::uint32_t error_code, std::string_view detail) {
+  upstream_ = nullptr;
+  if (state_ == State::kAnswered) return;
+  const ErrorOrigin origin = !side_ ? ErrorOrigin::kFacade : *side_ == Side::kNew ? ErrorOrigin::kNew : ErrorOrigin::kLegacy;
+  const CallError error = error_of_stream_end(end, error_code, detail, origin);
+  server_.worker().metrics().counter(families::kUpstreamFailures, {upstream_name(), "primary", error.detail}).add();
+  fail_call(error, std::string(upstream_name()) + ": " + error.detail);
+}
+
+// ---------------------------------------------------------------- ends
+
+std::string_view RpcCall::upstream_name() const {
+  return upstream_index_ == kNoIndex ? std::string_view("facade")
+                                     : std::string_view(routes_->table->upstreams()[upstream_index_].name);
+}
+
+void RpcCall::fail_call(const CallError& error, std::string_view message) {
+  if (state_ == State::kAnswered) return;
+  if (tap_ != nullptr) {
+    tap_->on_primary_failed(error.grpc_code == GrpcCode::kDeadlineExceeded ? Observation::End::kTimedOut
+                                                                           : Observation::End::kFailed,
+                            error.grpc_code, error.detail);
+  }
+  HeaderBlock block;
+  if (!client_.headers_sent()) {
+    block.add_static(":status", "200");
+    block.add_static("content-type", "application/grpc");
+  }
+  block.add_static("grpc-status", grpc_status_text(error.grpc_code));
+  block.add_copy("grpc-message", encode_grpc_message(message));
+  if (client_.headers_sent()) {
+    client_.send_trailers(std::move(block));
+  } else {
+    client_.send_headers(std::move(block), true);
+  }
+  finish_answer(error.grpc_code);
+}
+
+void RpcCall::refuse_http(std::string_view status, std::string_view allow) {
+  HeaderBlock block;
+  block.add_static(":status", status);
+  if (!allow.empty()) block.add_static("allow", allow);
+  client_.send_headers(std::move(block), true);
+  if (routes_ != nullptr) routes_->metrics.count_refused(kNoIndex, status == "405" ? "not_post" : "not_grpc");
+  finish_answer(GrpcCode::kUnknown);
+}
+
+void RpcCall::finish_answer(GrpcCode status) {
+  state_ = State::kAnswered;
+  count_end(status);
+  if (timer_ != nullptr) timer_->cancel();
+  std::string().swap(held_);
+  drop_upstream();
+  tap_.reset();
+}
+
+void RpcCall::count_end(GrpcCode status) {
+  if (counted_ || routes_ == nullptr) return;
+  counted_ = true;
+  routes_->metrics.count_call(plan_.method, plan_.capability, side_, false, status, std::chrono::steady_clock::now() - born_);
+}
+
+void RpcCall::drop_upstream() {
+  if (upstream_ != nullptr) std::exchange(upstream_, nullptr)->abandon();
+}
+
+void RpcCall::on_closed(StreamEnd, std::uint32_t, std::string_view) {
+  if (state_ == State::kAnswered) return;
+  // The client left before the answer was complete.
+  if (tap_ != nullptr) tap_->on_primary_failed(Observation::End::kCancelled, GrpcCode::kCancelled, "cancelled by the client");
+  finish_answer(GrpcCode::kCancelled);
+}
+
+void RpcCall::on_shutdown() {
+  server_.worker().metrics().counter(families::kLimits, {"drain_timeout"}).add();
+  fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, "shutdown"}, "facade: shutting down");
+}
+
+void RpcCall::start_deadline() {
+  timer_ = std::make_unique<asio::steady_timer>(server_.worker().io());
+  alive_ = std::make_shared<bool>(true);
+  timer_->expires_at(*deadline_);
+  timer_->async_wait([this, alive = alive_](error_code ec) {
+    if (!ec && *alive) on_deadline();
+  });
+}
+
+void RpcCall::on_deadline() {
+  const std::string who = upstream_index_ == kNoIndex ? "facade" : std::string(upstream_name());
+  fail_call({GrpcCode::kDeadlineExceeded, ErrorOrigin::kFacade, "deadline exceeded"}, who + ": deadline exceeded");
+}
+
+}  // namespace ficus

@@ -1,0 +1,98 @@
+// One RPC, birth to death: from the client's head to the counted status. Owns nothing but its own state; bytes pass
+// from leg to leg without being looked at.
+// Thread: the worker's. Lifetime: the client's H2Stream owns it; on_closed is its end.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "facade/net/h2_session.h"
+#include "facade/net/upstream_stream.h"
+#include "facade/rpc/call_error.h"
+#include "facade/rpc/rpc_server.h"
+#include "facade/wire/trace_context.h"
+
+namespace ficus {
+
+class RpcCall final : public StreamEvents {
+ public:
+  RpcCall(RpcServer& server, H2Stream& client);
+  ~RpcCall() override;
+
+  // ---- the client's stream ----
+  void on_headers(HeaderBlock& block, bool end_stream) override;
+  void on_data(std::string_view bytes) override;
+  void on_end(HeaderBlock* trailers) override;
+  void on_sent(std::size_t bytes) override;
+  void on_headers_too_large() override;
+  void on_closed(StreamEnd end, std::uint32_t error_code, std::string_view detail) override;
+  void on_shutdown() override;
+
+ private:
+  // The upstream's stream; its events are ours.
+  struct PrimaryLeg final : StreamEvents {
+    explicit PrimaryLeg(RpcCall& c) : call(c) {}
+    void on_headers(HeaderBlock& block, bool end_stream) override { call.on_answer_headers(block, end_stream); }
+    void on_data(std::string_view bytes) override { call.on_answer_data(bytes); }
+    void on_end(HeaderBlock* trailers) override { call.on_answer_end(trailers); }
+    void on_sent(std::size_t bytes) override { call.on_request_sent(bytes); }
+    void on_headers_too_large() override { call.on_answer_too_large(); }
+    void on_closed(StreamEnd end, std::uint32_t code, std::string_view detail) override {
+      call.on_upstream_closed(end, code, detail);
+    }
+    void on_shutdown() override {}
+    RpcCall& call;
+  };
+  enum class State : std::uint8_t { kHead, kWaitingForKey, kRelaying, kAnswered };
+
+  void on_answer_headers(HeaderBlock& block, bool end_stream);
+  void on_answer_data(std::string_view bytes);
+  void on_answer_end(HeaderBlock* trailers);
+  void on_request_sent(std::size_t bytes);
+  void on_answer_too_large();
+  void on_upstream_closed(StreamEnd end, std::uint32_t error_code, std::string_view detail);
+
+  // The head is whole: who calls what, and where it goes (or that the key must be waited for).
+  void route(std::string_view path, const HeaderBlock::Fields& fields, bool end_stream);
+  // Looks for the key in what is held of the first message; decides once it can be told.
+  void try_key(bool request_ended);
+  void decide(std::optional<KeyDigest> key, std::optional<NoKey> no_key);
+  void begin_leg(const RouteDecision& decision);
+  void begin_tap(const RouteDecision& decision, std::string_view primary_span);
+  void start_deadline();
+  void on_deadline();
+  // Answers in the facade's own name. Nothing is sent if an answer was complete already.
+  void fail_call(const CallError& error, std::string_view message);
+  void refuse_http(std::string_view status, std::string_view allow);
+  void finish_answer(GrpcCode status);
+  void count_end(GrpcCode status);
+  void drop_upstream();
+  std::string_view upstream_name() const;
+
+  RpcServer& server_;
+  H2Stream& client_;
+  PrimaryLeg leg_{*this};
+  std::shared_ptr<WorkerRoutes> routes_;
+  UpstreamStream* upstream_ = nullptr;
+  std::shared_ptr<ShadowTap> tap_;
+  State state_ = State::kHead;
+  bool request_ended_ = false;
+  bool counted_ = false;
+
+  HeaderBlock head_;
+  Plan plan_;
+  std::uint64_t draw_ = 0;
+  std::optional<Side> side_;
+  std::uint16_t upstream_index_ = kNoIndex;
+  std::string held_;                // the request's bytes while the key is waited for
+  std::size_t credited_early_ = 0;  // of held_, credit given back before it was sent on
+  TraceContext trace_;
+  std::chrono::steady_clock::time_point born_{};
+  std::optional<std::chrono::steady_clock::time_point> deadline_;
+  std::unique_ptr<asio::steady_timer> timer_;
+  std::shared_ptr<bool> alive_;     // for the timer's handler, which may outlive the call
+};
+
+}  // namespace ficus

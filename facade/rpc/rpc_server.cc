@@ -1,0 +1,65 @@
+#include "facade/rpc/rpc_server.h"
+
+#include "facade/metrics/families.h"
+#include "facade/rpc/rpc_call.h"
+
+namespace ficus {
+
+RpcServer::RpcServer(Worker& worker, CompareQueue& compare, RpcServerOptions options, std::uint64_t random_seed)
+    : worker_(worker),
+      options_(options),
+      primary_pool_(worker, "primary"),
+      shadow_pool_(worker, "shadow"),
+      lane_{worker, shadow_pool_, compare, {}, 0},
+      streams_(worker.metrics().gauge(families::kStreams, {"primary"})),
+      random_state_(random_seed) {
+  lane_.budget.limit = share_of(options.shadow_bytes);
+}
+
+RpcServer::~RpcServer() = default;
+
+std::uint64_t RpcServer::random() noexcept {
+  // Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (2014).
+  std::uint64_t z = random_state_ += 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+void RpcServer::use(std::shared_ptr<const RouteTable> table, std::shared_ptr<const DescriptorStore> descriptors) {
+  std::vector<UpstreamTarget> targets;
+  for (const UpstreamInfo& info : table->upstreams()) {
+    UpstreamTarget target;
+    target.name = info.name;
+    target.connect_timeout = info.connect_timeout;
+    target.max_concurrent_requests = share_of(info.max_concurrent_requests);
+    for (const EndpointSpec& endpoint : info.endpoints) target.endpoints.push_back({endpoint.host, endpoint.port});
+    targets.push_back(std::move(target));
+  }
+  primary_pool_.configure(targets, true);
+  shadow_pool_.configure(targets, false);
+
+  auto routes = std::make_shared<WorkerRoutes>(std::move(table), std::move(descriptors), worker_.metrics());
+  for (const UpstreamTarget& target : targets) {
+    routes->primary.push_back(primary_pool_.find(target.name));
+    routes->shadow.push_back(shadow_pool_.find(target.name));
+  }
+  std::map<std::string, std::shared_ptr<std::size_t>> in_flight;
+  for (const RuleInfo& rule : routes->table->rules()) {
+    auto& known = rule_in_flight_[rule.name];
+    if (known == nullptr) known = std::make_shared<std::size_t>(0);
+    routes->rule_in_flight.push_back(known);
+    in_flight.emplace(rule.name, known);
+  }
+  rule_in_flight_ = std::move(in_flight);
+  routes_ = std::move(routes);
+}
+
+void RpcServer::shutdown() {
+  primary_pool_.close_all();
+  shadow_pool_.close_all();
+}
+
+std::unique_ptr<StreamEvents> RpcServer::new_call(H2Stream& stream) { return std::make_unique<RpcCall>(*this, stream); }
+
+}  // namespace ficus

@@ -1,0 +1,55 @@
+// What one worker's calls share: the routes in force, the connections to upstreams, the shadow lane, random numbers.
+// Thread: the worker's, but for the constructor.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "facade/net/upstream_pool.h"
+#include "facade/net/worker.h"
+#include "facade/rpc/worker_routes.h"
+#include "facade/shadow/shadow_tap.h"
+
+namespace ficus {
+
+struct RpcServerOptions {
+  unsigned workers = 1;                            // limits of the whole facade are split over them
+  std::size_t shadow_bytes = 256u << 20;           // of the whole facade: limit "shadow_bytes"
+};
+
+class RpcServer {
+ public:
+  // All outlive the server.
+  RpcServer(Worker& worker, CompareQueue& compare, RpcServerOptions options, std::uint64_t random_seed);
+  ~RpcServer();
+
+  // Calls born from now on use this table. The first use() warms connections.
+  void use(std::shared_ptr<const RouteTable> table, std::shared_ptr<const DescriptorStore> descriptors);
+  // Closes every connection to upstreams: what is in flight ends now, shadows with a verdict. Before the loop stops.
+  void shutdown();
+  std::unique_ptr<StreamEvents> new_call(H2Stream& stream);
+
+  // Null before the first use().
+  const std::shared_ptr<WorkerRoutes>& routes() const noexcept { return routes_; }
+  UpstreamPool& pool() noexcept { return primary_pool_; }
+  ShadowLane& shadow_lane() noexcept { return lane_; }
+  Worker& worker() noexcept { return worker_; }
+  // SplitMix64: for sampling and trace ids, not for secrets.
+  std::uint64_t random() noexcept;
+  // A part of a facade-wide limit: rounded up, so that no worker is left without.
+  std::size_t share_of(std::size_t limit) const noexcept { return (limit + options_.workers - 1) / options_.workers; }
+  Gauge& streams() noexcept { return streams_; }
+
+ private:
+  Worker& worker_;
+  const RpcServerOptions options_;
+  UpstreamPool primary_pool_, shadow_pool_;
+  ShadowLane lane_;
+  Gauge& streams_;
+  std::shared_ptr<WorkerRoutes> routes_;
+  std::map<std::string, std::shared_ptr<std::size_t>> rule_in_flight_;  // by rule name
+  std::uint64_t random_state_;
+};
+
+}  // namespace ficus
