@@ -1,0 +1,422 @@
+#include "facade/control/policy_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <thread>
+
+#include "facade/base/log.h"
+#include "tests/facade/control/control_test_support.h"
+#include "tests/facade/control/sample_policy.h"
+#include "tests/facade/metrics/exposition.h"
+
+namespace ficus {
+namespace {
+
+using namespace testing;
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// A store over one directory, with one worker that remembers every table it was given.
+class Store {
+ public:
+  explicit Store(std::string path, std::chrono::milliseconds settle = 10ms)
+      : publisher({[this](std::shared_ptr<const RouteTable> table, std::function<void()> done) {
+          tables.push_back(std::move(table));
+          if (hold_acknowledgements) {
+            held.push_back(std::move(done));
+          } else {
+            done();
+          }
+        }}),
+        store(io, options(std::move(path), settle), publisher, metrics) {}
+
+  static PolicyStoreOptions options(std::string path, std::chrono::milliseconds settle) {
+    PolicyStoreOptions options;
+    options.path = std::move(path);
+    options.load = sample_load_options();
+    options.settle = settle;
+    options.poll = std::chrono::hours(1);
+    return options;
+  }
+  double reloads(const std::string& outcome) { return exposed().value("ficus_policy_reloads_total", {{"outcome", outcome}}); }
+  double all_reloads() { return exposed().sum("ficus_policy_reloads_total"); }
+  Exposition exposed() { return parse_exposition(metrics.expose()); }
+  // Reads again at once, as on SIGHUP, and gives what became of it.
+  std::string reload() {
+    const Exposition before = exposed();
+    const double count = all_reloads();
+    store.reload();
+    if (!run_until(io, [&] { return all_reloads() > count; })) return "nothing";
+    const Exposition after = exposed();
+    for (const char* outcome : {"applied", "unchanged", "refused"}) {
+      const Labels labels{{"outcome", outcome}};
+      if (after.value("ficus_policy_reloads_total", labels) > before.value("ficus_policy_reloads_total", labels)) return outcome;
+    }
+    return "nothing";
+  }
+  bool until(const std::function<bool()>& done) { return run_until(io, done); }
+  const RouteTable& in_force() const { return *publisher.in_force(); }
+
+  asio::io_context io{1};
+  Metrics metrics;
+  std::vector<std::shared_ptr<const RouteTable>> tables;
+  bool hold_acknowledgements = false;
+  std::vector<std::function<void()>> held;
+  Publisher publisher;
+  PolicyStore store;
+};
+
+TEST(PolicyStoreTest, TheFirstPolicyIsGenerationOneAndAnyEpochWillDo) {
+  TempDir dir;
+  Store s(write_sample(dir.path()));
+  EXPECT_EQ(s.publisher.in_force(), nullptr);
+  EXPECT_THAT(s.store.describe_json(), HasSubstr("\"in_force\":null"));
+  ASSERT_TRUE(s.store.load_first());
+  EXPECT_EQ(s.in_force().generation(), 1u);
+  EXPECT_EQ(s.in_force().policy().ownership_epoch.value, 7u);
+  EXPECT_EQ(s.tables.size(), 1u);
+  EXPECT_EQ(s.all_reloads(), 0);
+  EXPECT_EQ(s.exposed().value("ficus_policy_last_reload_ok"), 1);
+}
+
+TEST(PolicyStoreTest, AFirstPolicyWithErrorsIsNotPublished) {
+  TempDir dir;
+  Store s(write_sample(dir.path(), sample_policy_with("reads: [Get]", "reads: [Gett]")));
+  const auto loaded = s.store.load_first();
+  ASSERT_FALSE(loaded);
+  EXPECT_FALSE(loaded.error().unreadable);
+  EXPECT_EQ(s.publisher.in_force(), nullptr);
+  EXPECT_TRUE(s.tables.empty());
+
+  Store missing(dir / "missing.yaml");
+  const auto none = missing.store.load_first();
+  ASSERT_FALSE(none);
+  EXPECT_TRUE(none.error().unreadable);
+}
+
+// Each changes the sample in one way; what becomes of the reload, and what is then in force.
+TEST(PolicyStoreTest, AReloadIsAppliedUnchangedOrRefused) {
+  const struct {
+    const char* name;
+    std::function<void(const TempDir&)> change;
+    const char* outcome;
+    const char* says;  // part of /policy afterwards
+  } cases[] = {
+      {"nothing", [](const TempDir&) {}, "unchanged", "\"outcome\":\"unchanged\""},
+      {"the same bytes", [](const TempDir& d) { replace_file(d / "policy.yaml", sample_policy()); }, "unchanged", "\"generation\":1"},
+      {"a share",
+       [](const TempDir& d) { replace_file(d / "policy.yaml", sample_policy_with("percent: 10}", "percent: 20}")); },
+       "applied", "\"generation\":2"},
+      {"a comment", [](const TempDir& d) { replace_file(d / "policy.yaml", "# hello\n" + sample_policy()); }, "applied", "\"generation\":2"},
+      {"only a secret", [](const TempDir& d) { replace_file(d / "new.key", "another\n"); }, "applied", "\"generation\":2"},
+      {"broken YAML", [](const TempDir& d) { write_file(d / "policy.yaml", "rules: [\n"); }, "refused", "\"level\":\"error\""},
+      {"empty", [](const TempDir& d) { write_file(d / "policy.yaml", ""); }, "refused", "\"level\":\"error\""},
+      {"gone", [](const TempDir& d) { ::unlink((d / "policy.yaml").c_str()); }, "refused", "P200"},
+      {"schema gone", [](const TempDir& d) { ::unlink((d / "service.pb").c_str()); }, "refused", "P201"},
+      {"a test that fails",
+       [](const TempDir& d) { write_file(d / "policy.yaml", sample_policy_with("expect: {owner: new}", "expect: {owner: legacy}")); },
+       "refused", "P160"},
+      {"an owner moves, the epoch stays",
+       [](const TempDir& d) {
+         write_file(d / "policy.yaml", replaced(sample_policy_with("{name: address-acme, capability: address, tenants: [acme]",
+                                                                   "{name: address-acme, capability: address, tenants: [acme, globex]"),
+                                                "tenants: [acme], stage: live, reads", "tenants: [acme, globex], stage: live, reads"));
+       },
+       "refused", "P170"},
+      {"an owner moves, the epoch grows",
+       [](const TempDir& d) {
+         std::string text = sample_policy_with("capability: address, tenants: [acme]", "capability: address, tenants: [acme, globex]");
+         text = replaced(text, "tenants: [acme], stage: live, reads", "tenants: [acme, globex], stage: live, reads");
+         write_file(d / "policy.yaml", replaced(text, "ownership_epoch: 7", "ownership_epoch: 8"));
+       },
+       "refused", "restart to move owners: a.B/Put for globex"},
+      {"no owner moves, the epoch grows",
+       [](const TempDir& d) { write_file(d / "policy.yaml", sample_policy_with("ownership_epoch: 7", "ownership_epoch: 8")); },
+       "refused", "P171"},
+      {"the epoch falls", [](const TempDir& d) { write_file(d / "policy.yaml", sample_policy_with("ownership_epoch: 7", "ownership_epoch: 6")); },
+       "refused", "P171"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    TempDir dir;
+    Store s(write_sample(dir.path()));
+    ASSERT_TRUE(s.store.load_first());
+    c.change(dir);
+    EXPECT_EQ(s.reload(), c.outcome);
+    const bool applied = std::string_view(c.outcome) == "applied";
+    EXPECT_EQ(s.in_force().generation(), applied ? 2u : 1u);
+    EXPECT_EQ(s.tables.size(), applied ? 2u : 1u);
+    EXPECT_EQ(s.exposed().value("ficus_policy_last_reload_ok"), std::string_view(c.outcome) == "refused" ? 0 : 1);
+    EXPECT_THAT(s.store.describe_json(), HasSubstr(c.says));
+    EXPECT_THAT(s.store.describe_json(), HasSubstr("\"trigger\":\"signal\""));
+
+    // And back: the policy in force was never lost, and a refusal is forgotten.
+    write_sample(dir.path());
+    EXPECT_EQ(s.reload(), applied ? "applied" : "unchanged");
+    EXPECT_EQ(s.exposed().value("ficus_policy_last_reload_ok"), 1);
+    EXPECT_THAT(s.store.describe_json(), HasSubstr("\"diagnostics\":[]"));
+  }
+}
+
+TEST(PolicyStoreTest, WhatIsWatchedIsReadWhenItChanges) {
+  TempDir dir;
+  Store s(write_sample(dir.path()));
+  ASSERT_TRUE(s.store.load_first());
+  s.store.watch();
+  double applied = 0;
+  const auto comes_into_force = [&](const std::function<void()>& change) {
+    change();
+    ++applied;
+    return s.until([&] { return s.reloads("applied") == applied; });
+  };
+  EXPECT_TRUE(comes_into_force([&] { write_file(dir / "policy.yaml", "# 1\n" + sample_policy()); })) << "in place";
+  EXPECT_TRUE(comes_into_force([&] { replace_file(dir / "policy.yaml", "# 2\n" + sample_policy()); })) << "renamed over";
+  EXPECT_TRUE(comes_into_force([&] { write_file(dir / "new.key", "k1\n"); })) << "a secret in place";
+  EXPECT_TRUE(comes_into_force([&] { replace_file(dir / "new.key", "k2\n"); })) << "a secret renamed over";
+  // A new policy that names another file: that one is watched from then on.
+  write_file(dir / "other.key", "o1\n");
+  EXPECT_TRUE(comes_into_force([&] { replace_file(dir / "policy.yaml", sample_policy_with("file:new.key", "file:other.key")); }));
+  EXPECT_TRUE(comes_into_force([&] { write_file(dir / "other.key", "o2\n"); }));
+  EXPECT_EQ(s.in_force().upstreams()[1].metadata_set[0].second, "o2");
+  EXPECT_EQ(s.in_force().generation(), 1 + static_cast<std::uint64_t>(applied));
+  EXPECT_THAT(s.store.describe_json(), HasSubstr("\"trigger\":\"file_changed\""));
+  EXPECT_EQ(s.reloads("refused"), 0);
+}
+
+TEST(PolicyStoreTest, AKubernetesConfigMapIsSwappedAsAWhole) {
+  TempDir dir;
+  const auto deploy = [&](const std::string& version, const std::string& policy, const std::string& key) {
+    make_directory(dir / version);
+    write_sample(dir / version, policy);
+    write_file(dir / (version + "/new.key"), key);
+  };
+  deploy("..1", sample_policy(), "one");
+  make_link("..1", dir / "..data");
+  for (const char* file : {"policy.yaml", "service.pb", "new.key"}) make_link(std::string("..data/") + file, dir / file);
+  Store s(dir / "policy.yaml");
+  ASSERT_TRUE(s.store.load_first());
+  s.store.watch();
+  for (int n = 2; n <= 4; ++n) {
+    const std::string version = ".." + std::to_string(n);
+    deploy(version, "# " + version + "\n" + sample_policy(), version);
+    replace_link(version, dir / "..data");
+    std::filesystem::remove_all(dir / (".." + std::to_string(n - 1)));
+    ASSERT_TRUE(s.until([&] { return s.in_force().generation() == static_cast<std::uint64_t>(n); })) << n;
+    EXPECT_EQ(s.in_force().upstreams()[1].metadata_set[0].second, version);
+  }
+  EXPECT_EQ(s.reloads("refused"), 0);
+}
+
+TEST(PolicyStoreTest, MendingARefusedFileIsSeen) {
+  const struct {
+    const char* name;
+    std::function<void(const TempDir&)> spoil, mend;
+  } cases[] = {
+      {"broken YAML", [](const TempDir& d) { write_file(d / "policy.yaml", "rules: ["); },
+       [](const TempDir& d) { write_file(d / "policy.yaml", "# mended\n" + sample_policy()); }},
+      {"policy gone", [](const TempDir& d) { ::unlink((d / "policy.yaml").c_str()); },
+       [](const TempDir& d) { write_file(d / "policy.yaml", "# mended\n" + sample_policy()); }},
+      {"names a file that is not there yet",
+       [](const TempDir& d) { replace_file(d / "policy.yaml", sample_policy_with("file:new.key", "file:keys/later.key")); },
+       [](const TempDir& d) {
+         make_directory(d / "keys");
+         write_file(d / "keys/later.key", "here\n");
+       }},
+      {"an unusable schema", [](const TempDir& d) { write_file(d / "service.pb", "garbage"); },
+       [](const TempDir& d) {
+         write_file(d / "new.key", "changed too\n");
+         write_file(d / "service.pb", "schema");
+       }},
+      {"the whole directory gone",
+       [](const TempDir& d) { std::filesystem::rename(d.path(), d.path() + ".away"); },
+       [](const TempDir& d) {
+         make_directory(d.path());
+         write_sample(d.path(), "# mended\n" + sample_policy());
+         std::filesystem::remove_all(d.path() + ".away");
+       }},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    TempDir dir;
+    Store s(write_sample(dir.path()));
+    ASSERT_TRUE(s.store.load_first());
+    s.store.watch();
+    c.spoil(dir);
+    ASSERT_TRUE(s.until([&] { return s.reloads("refused") >= 1; }));
+    EXPECT_EQ(s.in_force().generation(), 1u);
+    c.mend(dir);
+    EXPECT_TRUE(s.until([&] { return s.reloads("applied") == 1; }));
+    EXPECT_EQ(s.in_force().generation(), 2u);
+  }
+}
+
+TEST(PolicyStoreTest, AChangeBetweenTheFirstLoadAndTheWatchIsNotLost) {
+  TempDir dir;
+  Store s(write_sample(dir.path()));
+  ASSERT_TRUE(s.store.load_first());
+  replace_file(dir / "policy.yaml", "# meanwhile\n" + sample_policy());
+  s.store.watch();
+  EXPECT_TRUE(s.until([&] { return s.reloads("applied") == 1; }));
+}
+
+TEST(PolicyStoreTest, OfTwoQuickChangesTheLastIsInForce) {
+  TempDir dir;
+  Store s(write_sample(dir.path()));
+  ASSERT_TRUE(s.store.load_first());
+  s.store.watch();
+  for (int i = 0; i < 20; ++i) {
+    const std::string last = "name: last-" + std::to_string(i);
+    replace_file(dir / "policy.yaml", sample_policy_with("name: sample", "name: first"));
+    replace_file(dir / "policy.yaml", sample_policy_with("name: sample", last));
+    ASSERT_TRUE(s.until([&] { return "name: " + s.in_force().name() == last; })) << i;
+  }
+  EXPECT_LE(s.in_force().generation(), 41u);
+}
+
+// ---- a file cut off anywhere ----
+
+// Who owns each write, asked of the table for tenants of every class.
+std::string owners(const RouteTable& table) {
+  std::string text;
+  for (std::size_t i = 0; i < table.capabilities().size(); ++i) {
+    for (const char* tenant : {"acme", "globex", "initech", "eu-west", "someone"}) {
+      text += table.capabilities()[i].name + "/" + tenant + "=" + std::string(to_string(table.write_owner(static_cast<std::uint16_t>(i), tenant))) + " ";
+    }
+    text += table.capabilities()[i].name + "=" + std::string(to_string(table.write_owner(static_cast<std::uint16_t>(i), std::nullopt))) + " ";
+  }
+  return text;
+}
+
+TEST(PolicyStoreTest, APolicyCutAtAnyByteIsRefused) {
+  std::vector<std::pair<std::string, std::string>> policies = {{"sample", sample_policy()}};
+  for (const auto& entry : std::filesystem::directory_iterator(FICUS_POLICIES)) {
+    if (entry.path().extension() == ".yaml") policies.emplace_back(entry.path().filename(), read_file(entry.path()));
+  }
+  ASSERT_GE(policies.size(), 2u) << "the shipped policies";
+  for (const auto& [name, text] : policies) {
+    SCOPED_TRACE(name);
+    TempDir dir;
+    write_file(dir / "insurance.pb", "schema");
+    Store s(write_sample(dir.path(), text));
+    ASSERT_TRUE(s.store.load_first());
+    const std::string before = owners(s.in_force());
+    set_log_level(LogLevel::kError);
+    for (std::size_t cut = 0; cut < text.size(); ++cut) {
+      write_file(dir / "policy.yaml", std::string_view(text).substr(0, cut));
+      EXPECT_EQ(s.reload(), "refused") << "cut at byte " << cut;
+      ASSERT_EQ(s.tables.size(), 1u) << "cut at byte " << cut;
+      ASSERT_EQ(owners(s.in_force()), before) << "cut at byte " << cut;
+    }
+    set_log_level(LogLevel::kInfo);
+  }
+}
+
+TEST(PolicyStoreTest, AWriterThatIsCutOffIsRefusedAndItsRestIsSeen) {
+  TempDir dir;
+  const std::string text = "# longer than before\n" + sample_policy();
+  Store s(write_sample(dir.path()));
+  ASSERT_TRUE(s.store.load_first());
+  s.store.watch();
+  double refused = 0;
+  for (std::size_t cut = 0; cut < text.size(); cut += text.size() / 8) {
+    write_file(dir / "policy.yaml", std::string_view(text).substr(0, cut));
+    ++refused;
+    ASSERT_TRUE(s.until([&] { return s.reloads("refused") == refused; })) << cut;
+    EXPECT_EQ(s.in_force().generation(), 1u);
+  }
+  write_file(dir / "policy.yaml", text);
+  EXPECT_TRUE(s.until([&] { return s.in_force().generation() == 2; }));
+}
+
+// ---- many reloads ----
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
+TEST(PolicyStoreTest, TwoHundredReloadsKeepNothing) {
+  TempDir dir;
+  Store s(write_sample(dir.path()));
+  ASSERT_TRUE(s.store.load_first());
+  s.store.watch();
+  set_log_level(LogLevel::kWarn);
+  std::vector<std::weak_ptr<const RouteTable>> old;
+  std::size_t descriptors = 0;
+  for (int i = 1; i <= 200; ++i) {
+    old.push_back(s.publisher.in_force());
+    replace_file(dir / "policy.yaml", "# " + std::to_string(i) + "\n" + sample_policy());
+    ASSERT_EQ(s.reload(), "applied");
+    ASSERT_EQ(s.in_force().generation(), static_cast<std::uint64_t>(i) + 1);
+    s.tables.erase(s.tables.begin(), s.tables.end() - 1);  // a worker keeps the last
+    if (i == 10) descriptors = open_descriptors();
+  }
+  set_log_level(LogLevel::kInfo);
+  EXPECT_EQ(open_descriptors(), descriptors);
+  // The acknowledgements, posted to the control thread, hold the last reference.
+  EXPECT_TRUE(s.until([&] { return std::all_of(old.begin(), old.end(), [](const auto& table) { return table.expired(); }); }));
+}
+
+TEST(PolicyStoreTest, ReloadMayBeCalledFromAnyThread) {
+  TempDir dir;
+  Store s(write_sample(dir.path()));
+  ASSERT_TRUE(s.store.load_first());
+  set_log_level(LogLevel::kWarn);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 10; ++i) {
+        s.store.reload();
+        EXPECT_THAT(s.store.describe_json(), HasSubstr("\"generation\":1"));
+      }
+    });
+  }
+  EXPECT_TRUE(s.until([&] { return s.reloads("unchanged") == 40; }));
+  for (std::thread& thread : threads) thread.join();
+  set_log_level(LogLevel::kInfo);
+}
+
+TEST(PolicyStoreTest, SaysWhetherEveryWorkerHasIt) {
+  TempDir dir;
+  Store s(write_sample(dir.path()));
+  s.hold_acknowledgements = true;
+  ASSERT_TRUE(s.store.load_first());
+  EXPECT_THAT(s.store.describe_json(), HasSubstr("\"by_all_workers\":false"));
+  s.held.front()();
+  EXPECT_TRUE(s.until([&] { return s.store.describe_json().find("\"by_all_workers\":true") != std::string::npos; }));
+}
+
+TEST(PolicyStoreTest, MayBeDestroyedBeforeAWorkerAnswers) {
+  TempDir dir;
+  auto s = std::make_unique<Store>(write_sample(dir.path()));
+  s->hold_acknowledgements = true;
+  ASSERT_TRUE(s->store.load_first());
+  const auto done = std::move(s->held.front());
+  s->store.reload();
+  done();
+  s.reset();
+}
+
+TEST(PolicyStoreTest, NoSecretIsShownAnywhere) {
+  TempDir dir;
+  Store s(write_sample(dir.path()));
+  ASSERT_TRUE(s.store.load_first());
+  const std::string json = s.store.describe_json();
+  EXPECT_THAT(json, AllOf(HasSubstr("new.key"), HasSubstr("x-literal"), HasSubstr("ownership_epoch")));
+  EXPECT_THAT(json, AllOf(Not(HasSubstr("correct-horse")), Not(HasSubstr("inline-value"))));
+  write_file(dir / "new.key", "correct-horse\nbattery\n");
+  EXPECT_EQ(s.reload(), "refused");
+  EXPECT_THAT(s.store.describe_json(), AllOf(HasSubstr("P207"), Not(HasSubstr("correct-horse")), Not(HasSubstr("battery"))));
+  EXPECT_THAT(s.metrics.expose(), Not(HasSubstr("correct-horse")));
+}
+
+}  // namespace
+}  // namespace ficus
