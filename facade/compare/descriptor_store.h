@@ -42,6 +42,8 @@ class DescriptorStore : public MethodCatalog {
 
   // Null where the schema has no such method.
   const google::protobuf::Descriptor* response_type(std::string_view service, std::string_view method) const;
+  // A message type by its full name, as an Any's type URL ends; null where there is none.
+  const google::protobuf::Descriptor* find_type(std::string_view full_name) const;
   // An empty message of the type, from this store's factory. The store must outlive it. Any thread.
   std::unique_ptr<google::protobuf::Message> new_message(const google::protobuf::Descriptor* type) const;
 

@@ -15,11 +15,11 @@ namespace ficus {
 // Each limit ends a comparison as incomparable{name}.
 struct CompareLimits {
   std::size_t inflated_bytes = 8u << 20;    // a message after decompression; "too_large"
-  std::size_t elements = 100'000;           // fields and list entries looked at; "too_large"
-  std::size_t unordered_elements = 2'000;   // entries of one `unordered` field (its matching is quadratic); "too_large"
+  std::size_t elements = 100'000;           // fields and list entries of all messages of both sides; "too_large"
+  std::size_t unordered_elements = 20'000;  // entries of one `unordered` field (held in canonical form); "too_large"
   std::chrono::milliseconds time{1000};     // "timeout"
   std::size_t differences = 100;            // kept in a Comparison; the rest are counted, never lost from the verdict
-  int recursion = 64;                       // message nesting; "too_deep"
+  int recursion = 64;                       // message nesting, through Any too; "too_deep"
 };
 
 // POLICY 6. Whether the two may be compared at all is judged first, in the order the policy page gives: primary
