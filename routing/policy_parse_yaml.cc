@@ -229,12 +229,16 @@ Mark end_of(std::string_view text) {
 }
 
 // What to do about the syntax errors that people make most.
-std::string syntax_hint(std::string_view text, const YAML::Mark& mark) {
-  const auto at = static_cast<std::size_t>(std::max(mark.pos, 0));
+std::string syntax_hint(std::string_view text, const YAML::Exception& error) {
+  const std::size_t at = std::min(static_cast<std::size_t>(std::max(error.mark.pos, 0)), text.size());
   const char here = at < text.size() ? text[at] : '\0';
-  const char before = at > 0 && at <= text.size() ? text[at - 1] : '\0';
+  const char before = at > 0 ? text[at - 1] : '\0';
+  const std::size_t line = at == 0 ? 0 : text.rfind('\n', at - 1) + 1;  // npos + 1 is 0
+  const std::size_t indent_end = std::min(text.find_first_not_of(" \t", line), text.size());
+  if (error.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW) return "close the list with ']'";
+  if (error.msg == YAML::ErrorMsg::END_OF_MAP_FLOW) return "close the mapping with '}'";
   if (here == '*' || before == '*') return "a value that begins with '*' is quoted: '*'";
-  if (here == '\t') return "indent with spaces";
+  if (text.substr(line, indent_end - line).find('\t') != std::string_view::npos) return "indent with spaces, not tabs";
   if (here == '@' || here == '`') return "quote the value";
   if (here == ':') return "quote a value that holds ': '";
   return {};
@@ -259,10 +263,9 @@ void parse_events(std::string_view text, const PolicyParseLimits& limits, YamlRe
   } catch (const YAML::DeepRecursion& deep) {
     reading.problems.push_back({&codes::kTooDeep, to_mark(deep.mark), "lists and mappings are nested too deep", ""});
   } catch (const YAML::Exception& error) {
-    // yaml-cpp's sentences end a file early ("end of sequence flow not found") as well as they say what is odd.
     const std::string shown = in_quotes(error.msg);
     reading.problems.push_back({&codes::kNotYaml, to_mark(error.mark), "not YAML: " + shown.substr(1, shown.size() - 2),
-                                syntax_hint(text, error.mark)});
+                                syntax_hint(text, error)});
   }
 }
 
