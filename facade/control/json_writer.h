@@ -18,6 +18,7 @@ class JsonWriter {
   JsonWriter& key(std::string_view name);
   JsonWriter& text(std::string_view value);
   JsonWriter& number(std::uint64_t value);
+  JsonWriter& decimal(std::string_view digits);  // as given: "0.25"; precondition: a JSON number
   JsonWriter& boolean(bool value);
   JsonWriter& null();
   std::string take() { return std::move(out_); }
