@@ -6,9 +6,11 @@ import random
 import socket
 import tempfile
 import unittest
+from pathlib import Path
 from statistics import median
 
 import run_bench
+import run_profile
 from relay import host, load, proxies, report, stats
 
 H2LOAD_SUMMARY = """\
@@ -73,7 +75,7 @@ class MessageFileTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             for size in (2, 3, 100, 129, 130, 131, 10_000, 16_387):
                 with self.subTest(size):
-                    data = load.message_file(load.Case("t", 1, 1, size, None), directory).read_bytes()
+                    data = load.message_file(load.Case("t", 1, 1, size, None), Path(directory)).read_bytes()
                     self.assertEqual(data[:5], b"\0" + size.to_bytes(4, "big"))
                     self.assertEqual(len(data), size + 5)
                     length, at, shift = 0, 6, 0
@@ -152,6 +154,35 @@ class ArgumentsTest(unittest.TestCase):
             self.assertEqual(raised.exception.code, 2)
 
 
+class CallgrindTest(unittest.TestCase):
+    DUMP = ("events: Ir\nfn=(1) loop\ncfn=(2)\ncalls=0 12\n10 900\n11 5\nfn=(2) work\n20 95\ncfn=(3)\ncalls=7 30\n21 800\n"
+            "\ntotals: 900\n")
+
+    def written(self, text):
+        file = Path(self.enterContext(tempfile.TemporaryDirectory())) / "callgrind.out.1"
+        file.write_text(text)
+        return file
+
+    def test_calls_under_way_when_counting_began_are_nobodys_own_work(self):
+        dump = self.written(self.DUMP)
+        run_profile.without_open_calls(dump)
+        self.assertEqual(dump.read_text(), self.DUMP.replace("calls=0 12\n10 900\n", ""))
+
+    def test_total_is_the_dumps_own_and_a_dump_without_is_refused(self):
+        self.assertEqual(run_profile.total_instructions(self.written(self.DUMP)), 900)
+        with self.assertRaisesRegex(host.BenchError, "no totals"):
+            run_profile.total_instructions(self.written(self.DUMP.replace("totals", "cut")))
+
+
+class AccountTest(unittest.TestCase):
+    def test_calls_that_never_reached_the_upstream_or_were_refused_there_fail_the_measurement(self):
+        proxies.check_account('{"calls":101,"connections":2,"refused":0}', 100)
+        for name, line in {"too few": '{"calls":99,"connections":2,"refused":0}', "refused": '{"calls":101,"connections":2,"refused":1}',
+                           "no account": "answer_upstream: closed a connection: x", "nothing": ""}.items():
+            with self.subTest(name), self.assertRaises(host.BenchError):
+                proxies.check_account(line, 100)
+
+
 class HostTest(unittest.TestCase):
     def test_listener_is_owned_by_the_process_that_bound_it_and_nobody_else(self):
         with socket.socket() as listener:
@@ -170,9 +201,9 @@ class HostTest(unittest.TestCase):
 
     def test_program_that_ends_at_once_is_reported_with_its_last_words(self):
         with tempfile.TemporaryDirectory() as directory:
-            core = min(os.sched_getaffinity(0))
+            place = host.Place(min(os.sched_getaffinity(0)), Path(directory))
             with self.assertRaisesRegex(host.BenchError, "(?s)ended with 3 before.*last words"):
-                host.start_with_port_file("broken", ["sh", "-c", "echo last words; exit 3"], core, directory)
+                host.start_with_port_file("broken", ["sh", "-c", "echo last words; exit 3"], place)
 
     def test_program_that_lies_about_its_port_is_refused_and_stopped(self):
         with tempfile.TemporaryDirectory() as directory, socket.socket() as other:
@@ -182,7 +213,7 @@ class HostTest(unittest.TestCase):
             script = f"echo $$ > {directory}/pid; echo '{says}' > {directory}/new; mv {directory}/new \"$2\"; exec sleep 60"
             liar = ["sh", "-c", script, "sh"]  # called with --port-file FILE, so that $2 is FILE
             with self.assertRaisesRegex(host.BenchError, "not its own"):
-                host.start_with_port_file("liar", liar, min(os.sched_getaffinity(0)), directory)
+                host.start_with_port_file("liar", liar, host.Place(min(os.sched_getaffinity(0)), Path(directory)))
             with open(f"{directory}/pid", encoding="ascii") as file, self.assertRaises(ProcessLookupError):
                 os.kill(int(file.read()), 0)
 

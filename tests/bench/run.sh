@@ -50,6 +50,10 @@ while [ $# -gt 0 ]; do
   shift
 done
 
+measure=(env PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$here/run_bench.py"
+  --programs "${programs:-$FICUS_ROOT/build/release}" "${arguments[@]}")
+"${measure[@]}" --parse-only  # a mistake is told before anything is installed or built
+
 exempt_loopback_from_proxies
 if $install; then
   install_packages "$FICUS_ROOT/deploy/packages.txt" "$FICUS_ROOT/deploy/packages-bench.txt"
@@ -61,8 +65,6 @@ if [ -z "$programs" ]; then
   targets=(answer_upstream)
   [ "$subject" != ficus ] || targets+=(ficus)
   require_disk "$FICUS_ROOT/build" 1500 "a release build"
-  # Without the tests' own packages: those are no business of the bench.
   build_preset release "${targets[@]}"
-  programs=$FICUS_ROOT/build/release
 fi
-exec env PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$here/run_bench.py" --programs "$programs" "${arguments[@]}"
+exec "${measure[@]}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay import host, load, proxies, report
+from relay.programs import Programs, say
 
 EXIT_MISSED, EXIT_USAGE, EXIT_FAILED = 1, 2, 4
 WARM_UP_CALLS = 20_000
@@ -27,20 +28,10 @@ class Sample:
     core_busy: float  # the proxy's share of its core while the load ran
 
 
-@dataclass(frozen=True)
-class Programs:
-    ficus: Path
-    answer_upstream: Path
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def measure(case, proxy, upstream, calls, core, directory):
+def measure(case, proxy, upstream, calls, place):
     """One sample. The clocks are read around the whole load: connecting and closing 8 connections is in it."""
     wall, proxy_cpu, upstream_cpu = time.monotonic(), host.cpu_seconds(proxy.pid), host.cpu_seconds(upstream.pid)
-    result = load.run(case, proxy.port, calls, core, directory)
+    result = load.run(case, proxy.port, calls, place)
     proxy_cpu = host.cpu_seconds(proxy.pid) - proxy_cpu
     upstream_cpu = host.cpu_seconds(upstream.pid) - upstream_cpu
     wall = time.monotonic() - wall
@@ -51,49 +42,53 @@ def measure(case, proxy, upstream, calls, core, directory):
 
 def run_case(case, options, programs, cores, directory):
     """Fresh processes, a warm-up, then rounds in which every proxy is measured once, in alternating order."""
-    proxy_core, other_core = cores
+    proxy_place, load_place = (host.Place(core, directory) for core in cores)
     with contextlib.ExitStack() as running:
         def started(proxy):
             running.callback(proxy.stop)
             return proxy
 
-        upstream = started(proxies.start_upstream(programs, other_core, directory))
+        upstream = started(proxies.start_upstream(programs, load_place))
         measured = []
         for name in [options.subject, *options.peers]:
             kind = name.partition("#")[0]
-            measured.append(started(proxies.STARTERS[kind](name, programs, upstream.port, proxy_core, directory)))
+            measured.append(started(proxies.STARTERS[kind](name, programs, upstream.port, proxy_place)))
             load.verify(case, name, measured[-1].port, directory)
 
         # As many calls a sample as the fastest proxy makes in the time given; the same for all.
-        fastest = warm_up(case, measured, options, other_core, directory)
+        fastest = warm_up(case, measured, options, load_place)
         calls = max(case.in_flight * 10, round(fastest * options.seconds / 1000) * 1000)
 
-        floor = [measure(case, upstream, upstream, calls, other_core, directory) for _ in range(FLOOR_SAMPLES)]
+        floor = [measure(case, upstream, upstream, calls, load_place) for _ in range(FLOOR_SAMPLES)]
         samples = {proxy.name: [] for proxy in measured}
         for round_number in range(options.pairs):
             # Forwards, then backwards: what changes with time hits both of a pair alike.
             for proxy in measured if round_number % 2 == 0 else reversed(measured):
-                samples[proxy.name].append(measure(case, proxy, upstream, calls, other_core, directory))
+                samples[proxy.name].append(measure(case, proxy, upstream, calls, load_place))
             last = "  ".join(f"{name} {list_of[-1].proxy_us:.2f}" for name, list_of in samples.items())
             say(f"  {case.name} round {round_number + 1}/{options.pairs}: CPU us/call  {last}")
         peaks = {proxy.name: host.memory_kib(proxy.pid, "VmHWM") for proxy in measured}
+        upstream.stop()
+        made = calls * (FLOOR_SAMPLES + options.pairs * len(measured))
+        proxies.check_account(upstream.process.last_line(), made)
     return report.summarize(case, samples, floor, options.subject, options.peers, peaks)
 
 
-def warm_up(case, measured, options, core, directory):
+def warm_up(case, measured, options, place):
     """Two short loads through every proxy. Returns the calls per second of the fastest, by its second."""
     rates = []
     for proxy in measured:
         for _ in range(2):
-            result = load.run(case, proxy.port, options.warm_up_calls, core, directory)
+            result = load.run(case, proxy.port, options.warm_up_calls, place)
         rates.append(result.calls / result.seconds)
     return max(rates)
 
 
 def parse_arguments(arguments):
     names = [case.name for case in load.CASES]
-    parser = argparse.ArgumentParser(prog="tests/bench/run.sh", add_help=False)
+    parser = argparse.ArgumentParser(prog="tests/bench/run.sh", usage="tests/bench/run.sh --help", add_help=False)
     parser.add_argument("--programs", type=Path, required=True)
+    parser.add_argument("--parse-only", action="store_true")  # so that the script learns of a mistake before it builds
     parser.add_argument("--case", action="append", choices=names)
     parser.add_argument("--pairs", type=int)
     parser.add_argument("--seconds", type=float)
@@ -124,7 +119,9 @@ def parse_arguments(arguments):
 
 def main(arguments):
     options = parse_arguments(arguments)
-    programs = Programs(options.programs / "facade" / "ficus", options.programs / "tests" / "bench" / "answer_upstream")
+    if options.parse_only:
+        return 0
+    programs = Programs.of_build_tree(options.programs)
     kinds = list(dict.fromkeys([options.subject, *(peer.partition("#")[0] for peer in options.peers)]))
     try:
         for kind in kinds:
@@ -137,7 +134,7 @@ def main(arguments):
         with tempfile.TemporaryDirectory(prefix="ficus-bench-") as directory:
             for case in options.cases:
                 say(f"{case.name}: {case.title}")
-                summary = run_case(case, options, programs, cores, directory)
+                summary = run_case(case, options, programs, cores, Path(directory))
                 print(report.format_case(summary, options.subject), end="\n\n", flush=True)
                 summaries.append(summary)
         versions = {kind: proxies.version(kind, programs) for kind in kinds}

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 START_LIMIT_S = 20.0
@@ -75,16 +76,24 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where processes run: their core, the directory of their files, and a command that runs them (valgrind), if any."""
+    core: int
+    directory: Path
+    wrapper: tuple = ()
+
+
 class Process:
     """One process of the bench, pinned to a core; ended by stop(), and by the kernel should the bench itself be killed."""
 
-    def __init__(self, name, command, core, directory):
+    def __init__(self, name, command, place):
         self.name = name
-        self.log = Path(directory) / f"{name}.log"
-        # taskset and setpriv exec what follows, so that the process id is the program's own.
+        self.log = place.directory / f"{name}.log"
+        # taskset and setpriv exec what follows (so does valgrind), so that the process id is the program's own.
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(core), *[str(word) for word in command]],
+                [str(word) for word in ("setpriv", "--pdeathsig", "KILL", "taskset", "-c", place.core, *place.wrapper, *command)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         self.pid = self._process.pid
 
@@ -106,10 +115,13 @@ class Process:
         lines = self.log.read_text(errors="replace").splitlines()[-15:]
         return "\n".join("    " + line for line in lines) or "    (it printed nothing)"
 
-    def stop(self):
-        """SIGTERM, then SIGKILL after a while. Returns the exit status."""
+    def last_line(self):
+        return (self.log.read_text(errors="replace").splitlines() or [""])[-1]
+
+    def stop(self, gently=signal.SIGTERM):
+        """Asks it to end, and kills it if it has not after a while. Returns the exit status."""
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(gently)
             try:
                 self._process.wait(STOP_LIMIT_S)
             except subprocess.TimeoutExpired:
@@ -118,11 +130,11 @@ class Process:
         return self._process.returncode
 
 
-def start_with_port_file(name, command, core, directory):
+def start_with_port_file(name, command, place):
     """Starts a program that takes --port-file and picks its own port. Returns (process, port)."""
-    port_file = Path(directory) / f"{name}.port"
+    port_file = place.directory / f"{name}.port"
     port_file.unlink(missing_ok=True)
-    process = Process(name, [*command, "--port-file", port_file], core, directory)
+    process = Process(name, [*command, "--port-file", port_file], place)
     try:
         process.wait_until(port_file.exists, "listening")
         port = int(re.search(r":(\d+)$", json.loads(port_file.read_text())["listen"]).group(1))
@@ -134,11 +146,11 @@ def start_with_port_file(name, command, core, directory):
     return process, port
 
 
-def start_on_port(name, command_for, core, directory):
+def start_on_port(name, command_for, place):
     """Starts a program that must be told its port. Returns (process, port); another port if one was taken meanwhile."""
     for attempt in range(5):
         port = free_port()
-        process = Process(name, command_for(port), core, directory)
+        process = Process(name, command_for(port), place)
         try:
             process.wait_until(lambda: owns_listener(process.pid, port), f"listening on port {port}")
             return process, port

@@ -3,7 +3,6 @@ import re
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from relay.host import BenchError
 
@@ -57,7 +56,7 @@ def message_file(case, directory):
     prefix = next(b"\x0a" + _varint(case.message_bytes - 1 - width, width) for width in range(1, 6)
                   if case.message_bytes - 1 - width < 1 << 7 * width)
     message = prefix + b"q" * (case.message_bytes - len(prefix))
-    path = Path(directory) / f"{case.name}.grpc"
+    path = directory / f"{case.name}.grpc"
     path.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
     return path
 
@@ -70,10 +69,10 @@ def _url(port):
     return f"http://127.0.0.1:{port}{METHOD_PATH}"
 
 
-def run(case, port, calls, core, directory):
+def run(case, port, calls, place):
     """Makes `calls` calls. An error unless each of them got status 2xx and all the bytes of a real answer."""
-    command = ["taskset", "-c", str(core), "h2load", "--requests", str(calls), "--clients", str(case.connections),
-               "--max-concurrent-streams", str(case.streams), "--threads", "1", "--data", str(message_file(case, directory))]
+    command = ["taskset", "-c", str(place.core), "h2load", "--requests", str(calls), "--clients", str(case.connections),
+               "--max-concurrent-streams", str(case.streams), "--threads", "1", "--data", str(message_file(case, place.directory))]
     for header in HEADERS:
         command += ["--header", header]
     try:

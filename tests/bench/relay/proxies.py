@@ -3,6 +3,7 @@
 Every peer gets the settings that make it cheapest for this load: no access log, no headers of its own where it can be told
 so, kept connections. Ficus gets a policy with everything in it that a call has to pass.
 """
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,27 +30,40 @@ class Proxy:
         self.process.stop()
 
 
-def start_upstream(programs, core, directory):
+def start_upstream(programs, place):
     process, port = host.start_with_port_file(
-        UPSTREAM, [programs.answer_upstream, "--max-streams", MAX_STREAMS], core, directory)
+        UPSTREAM, [programs.answer_upstream, "--max-streams", MAX_STREAMS], place)
     return Proxy(UPSTREAM, process, port)
+
+
+def check_account(line, calls):
+    """What the upstream says at its end: it answered all measured calls itself, and refused nothing it was sent."""
+    try:
+        account = json.loads(line)
+        answered, refused = account["calls"], account["refused"]
+    except (ValueError, KeyError) as error:
+        raise host.BenchError(f"{UPSTREAM} did not end with its account but with: {line!r}") from error
+    if refused != 0:
+        raise host.BenchError(f"{UPSTREAM} closed {refused} connections because of what a proxy sent on them")
+    if answered < calls:
+        raise host.BenchError(f"{calls} calls were measured, but only {answered} reached {UPSTREAM}")
 
 
 def ficus_command(programs, upstream_port, directory):
     template = (Path(__file__).parent.parent / "policy.yaml").read_text()
-    policy = Path(directory) / "policy.yaml"
+    policy = directory / "policy.yaml"
     policy.write_text(template.replace("@UPSTREAM@", f"127.0.0.1:{upstream_port}"))
     return [programs.ficus, "serve", "--policy", policy, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", 1]
 
 
-def start_ficus(name, programs, upstream_port, core, directory):
+def start_ficus(name, programs, upstream_port, place):
     if not programs.ficus.exists():
         raise host.BenchError(f"there is no {programs.ficus}; tests/bench/run.sh builds it")
-    process, port = host.start_with_port_file(name, ficus_command(programs, upstream_port, directory), core, directory)
+    process, port = host.start_with_port_file(name, ficus_command(programs, upstream_port, place.directory), place)
     return Proxy(name, process, port)
 
 
-def start_nghttpx(name, programs, upstream_port, core, directory):
+def start_nghttpx(name, programs, upstream_port, place):
     del programs
 
     def command(port):
@@ -69,10 +83,10 @@ def start_nghttpx(name, programs, upstream_port, core, directory):
             "--no-location-rewrite",
             "--frontend-http2-read-timeout=10m",  # a peer that waits for its turn must not lose its connections
             "--backend-read-timeout=10m",
-            f"--errorlog-file={directory}/{name}.errors",  # no access log: that is its default
+            f"--errorlog-file={place.directory}/{name}.errors",  # no access log: that is its default
         ]
 
-    process, port = host.start_on_port(name, command, core, directory)
+    process, port = host.start_on_port(name, command, place)
     return Proxy(name, process, port)
 
 
@@ -95,15 +109,15 @@ backend upstream
 """
 
 
-def start_haproxy(name, programs, upstream_port, core, directory):
+def start_haproxy(name, programs, upstream_port, place):
     del programs
 
     def command(port):
-        config = Path(directory) / f"{name}.cfg"
+        config = place.directory / f"{name}.cfg"
         config.write_text(HAPROXY_CONFIG.format(port=port, upstream_port=upstream_port, streams=MAX_STREAMS))
         return ["haproxy", "-db", "-f", config]  # -db: in the foreground, one process
 
-    process, port = host.start_on_port(name, command, core, directory)
+    process, port = host.start_on_port(name, command, place)
     return Proxy(name, process, port)
 
 
@@ -142,16 +156,16 @@ http {{
 """
 
 
-def start_nginx(name, programs, upstream_port, core, directory):
+def start_nginx(name, programs, upstream_port, place):
     del programs
 
     def command(port):
-        config = Path(directory) / f"{name}.conf"
-        config.write_text(NGINX_CONFIG.format(name=name, directory=directory, port=port, upstream_port=upstream_port,
+        config = place.directory / f"{name}.conf"
+        config.write_text(NGINX_CONFIG.format(name=name, directory=place.directory, port=port, upstream_port=upstream_port,
                                               streams=MAX_STREAMS))
-        return ["nginx", "-p", directory, "-c", config, "-e", f"{directory}/{name}.errors"]
+        return ["nginx", "-p", place.directory, "-c", config, "-e", f"{place.directory}/{name}.errors"]
 
-    process, port = host.start_on_port(name, command, core, directory)
+    process, port = host.start_on_port(name, command, place)
     return Proxy(name, process, port)
 
 
