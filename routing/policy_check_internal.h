@@ -92,7 +92,7 @@ void check_stages(const CheckInput& input, const std::vector<std::uint32_t>& cap
 // Of one chain: bit i says that some read goes to chain.rules[i].
 struct ReadReach {
   std::uint64_t reached = 0;
-  bool exact = true;  // false: the bound was met, and a bit may be set though several rules above take everything
+  std::uint64_t proved = 0;  // of these; beyond the bound several rules above may yet take all that one asks for
 };
 
 // Everything that is judged over classes of tenants.

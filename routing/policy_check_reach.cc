@@ -101,14 +101,15 @@ class ReadCoverage {
     const std::size_t count = judged_rules(chain);
     if (count == 0) return reach;
     std::vector<std::vector<Mask>> dimensions;
-    if (!masks_of(chain, count, dimensions)) return {low_bits(count), false};
+    if (!masks_of(chain, count, dimensions)) return {low_bits(count), bit(0)};
     if (const auto cells = cells_of(count, dimensions)) {
       for (const Mask cell : *cells) reach.reached |= lowest(cell);
+      reach.proved = reach.reached;
       return reach;
     }
     // Too many cells: what one rule above takes alone is still known.
-    reach.exact = false;
     reach.reached = low_bits(count);
+    reach.proved = bit(0);
     for (std::size_t i = 1; i < count; ++i) {
       for (std::size_t above = 0; above < i; ++above) {
         if (takes_all_of(dimensions, above, i)) reach.reached &= ~bit(i);
@@ -266,7 +267,7 @@ class CoverageCheck {
       for (std::size_t i = 0; i < chain.rules.size(); ++i) {
         if ((reach.reached & bit(i)) == 0) continue;
         RuleReach& known = reach_[chain.rules[i]];
-        (reach.exact ? known.read : known.maybe_read) = true;
+        ((reach.proved & bit(i)) != 0 ? known.read : known.maybe_read) = true;
       }
     }
   }
