@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "facade/base/log.h"
-#include "facade/catalog.h"
+#include "facade/cli/cli.h"
 #include "facade/control/admin_http.h"
 #include "facade/control/policy_metrics.h"
 #include "facade/control/policy_store.h"
@@ -46,7 +46,7 @@ auto on_worker(Lane& lane, F work) {
 
 int cannot_start(const std::string& why) {
   std::cerr << "ficus serve: " << why << '\n';
-  return kExitCannotStart;
+  return kExitUsage;
 }
 
 // Temp file, then rename: whoever waits for the file finds it whole.
@@ -104,7 +104,9 @@ Result<void, std::string> Server::open_sinks() {
     redactor_ = std::make_unique<Redactor>(*opened);
   }
   if (!options_.mismatch_log.empty()) {
-    auto sink = JsonlSink::open(options_.mismatch_log, JsonlSinkOptions{}, metrics_);
+    JsonlSinkOptions log;
+    log.path = options_.mismatch_log;
+    auto sink = JsonlSink::open(std::move(log), metrics_);
     if (!sink) return fail(sink.error());
     sink_ = std::move(*sink);
   }
@@ -160,16 +162,16 @@ int Server::run() {
   PolicyStoreOptions store;
   store.path = options_.policy;
   store.load.make_catalog = descriptor_catalog_maker();
-  store.load.today = today_utc();
-  store.today = today_utc;
+  store.load.today = utc_today();
+  store.today = utc_today;
   policies_ = std::make_unique<PolicyStore>(control_, std::move(store), *publisher_, metrics_);
   if (const auto loaded = policies_->load_first(); !loaded) {
     for (const Diagnostic& diagnostic : loaded.error().diagnostics) std::cerr << to_string(diagnostic) << '\n';
     std::cerr << "ficus serve: the policy was refused; `ficus check " << options_.policy << "` says the same\n";
-    return kExitBadPolicy;
+    return kExitProblems;
   }
   metrics_.set_snapshot_gauges([this](MetricsShard& shard) {
-    if (const auto table = publisher_->in_force()) collect_policy_gauges(*table, today_utc(), shard);
+    if (const auto table = publisher_->in_force()) collect_policy_gauges(*table, utc_today(), shard);
   });
   if (const auto opened = open_sockets(); !opened) return cannot_start(opened.error());
 
@@ -199,7 +201,7 @@ int Server::run() {
     log_event(LogLevel::kError, "port_file_failed", "cannot write the file given by --port-file", {{"file", options_.port_file}});
     ready_ = false;
     stop();
-    return kExitCannotStart;
+    return kExitUsage;
   }
   control_.run();
   stop();
@@ -280,6 +282,7 @@ void Server::stop() {
 
 int serve(const ServeOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes costs traces, not the process
   return Server(options).run();
 }
 

@@ -4,7 +4,13 @@
 #include <chrono>
 #include <string>
 
+namespace CLI {
+class App;
+}
+
 namespace ficus {
+
+struct CommandContext;
 
 struct ServeOptions {
   std::string policy;
@@ -18,13 +24,14 @@ struct ServeOptions {
   std::chrono::milliseconds drain_timeout{30'000};
 };
 
-// Exit codes of `ficus serve`; documented in its --help.
-inline constexpr int kExitOk = 0;
-inline constexpr int kExitBadPolicy = 1;
-inline constexpr int kExitCannotStart = 2;
-inline constexpr int kExitCallsCut = 4;
+// Exit codes beside those of every command (cli/cli.h): kExitProblems is a policy that was refused, kExitUsage wrong
+// arguments or a start that failed. 3 is left to scripts (packages are missing).
+inline constexpr int kExitCallsCut = 4;  // stopped, and the drain timeout cut calls off
 
 // Serves until SIGTERM or SIGINT; SIGHUP reloads the policy. Gives the exit code.
 int serve(const ServeOptions& options);
+
+// Adds `ficus serve` to the program.
+void add_serve_command(CLI::App& app, CommandContext& context);
 
 }  // namespace ficus
