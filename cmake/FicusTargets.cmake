@@ -3,7 +3,7 @@
 # Flags for our own code only; Debian's headers come in as SYSTEM.
 add_library(ficus_options INTERFACE)
 target_include_directories(ficus_options INTERFACE "${PROJECT_SOURCE_DIR}")
-target_compile_options(ficus_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wnull-dereference -Wno-missing-field-initializers)
+target_compile_options(ficus_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers)
 if("$ENV{CI}" STREQUAL "true")
   target_compile_options(ficus_options INTERFACE -Werror)
 endif()
@@ -15,8 +15,8 @@ if(FICUS_SANITIZE)
     target_compile_definitions(ficus_options INTERFACE BOOST_ASIO_DISABLE_FENCED_BLOCK)
     target_compile_options(ficus_options INTERFACE -Wno-error=tsan)
   else()
-    # g++ 12 reports maybe-uninitialized and null-dereference inside instrumented standard headers.
-    target_compile_options(ficus_options INTERFACE -Wno-error=maybe-uninitialized -Wno-error=null-dereference)
+    # g++ 12 reports maybe-uninitialized inside instrumented standard headers.
+    target_compile_options(ficus_options INTERFACE -Wno-error=maybe-uninitialized)
   endif()
 endif()
 
