@@ -31,14 +31,18 @@ constexpr const char* kSanitizerMarks[] = {"ERROR: AddressSanitizer", "ERROR: Le
 }  // namespace
 
 FicusProcess::FicusProcess(FicusOptions options) : expect_ready_(options.expect_ready) {
-  dir_.write("policy.yaml", options.policy);
+  policy_path_ = options.policy_path;
+  if (policy_path_.empty()) {
+    policy_path_ = dir_.path("policy.yaml");
+    dir_.write("policy.yaml", options.policy);
+  }
   for (const auto& [name, bytes] : options.files) dir_.write(name, bytes);
   start(options);
   if (expect_ready_) wait_for_ports();
 }
 
 void FicusProcess::start(const FicusOptions& options) {
-  std::vector<std::string> words = {FICUS_BINARY, "serve", "--policy", policy_path(), "--listen", options.listen,
+  std::vector<std::string> words = {FICUS_BINARY, "serve", "--policy", policy_path_, "--listen", options.listen,
                                     "--admin", "127.0.0.1:0", "--workers", std::to_string(options.workers),
                                     "--port-file", dir_.path("ports.json"), "--drain-timeout", options.drain_timeout};
   words.insert(words.end(), options.flags.begin(), options.flags.end());

@@ -20,6 +20,7 @@ namespace ficus::e2e {
 
 struct FicusOptions {
   std::string policy;                        // its text; written as policy.yaml
+  std::string policy_path;                   // instead of `policy`: a file of the test's own keeping
   std::map<std::string, std::string> files;  // beside it: schemas, secrets
   int workers = 1;
   std::string listen = "127.0.0.1:0";
@@ -41,7 +42,7 @@ class FicusProcess {
   const std::string& admin() const { return admin_; }
   pid_t pid() const { return pid_; }
   const TempDir& dir() const { return dir_; }
-  std::string policy_path() const { return dir_.path("policy.yaml"); }
+  const std::string& policy_path() const { return policy_path_; }
 
   MetricsSnapshot metrics() const;
   // Scrapes until the sum reaches `at_least`; false after `limit`. Counters are written after the client has its answer.
@@ -70,7 +71,7 @@ class FicusProcess {
   std::size_t proc_status_bytes(const std::string& field) const;
 
   TempDir dir_;
-  std::string listen_, admin_;
+  std::string policy_path_, listen_, admin_;
   pid_t pid_ = -1;
   std::optional<int> exit_;
   bool expect_ready_ = true;

@@ -116,6 +116,7 @@ class Call final : public grpc::ServerGenericBidiReactor, public UpstreamCall {
   void add_trailer(const std::string& name, const std::string& value) override {
     context_->AddTrailingMetadata(name, value);
   }
+  void compress() override { context_->set_compression_algorithm(GRPC_COMPRESS_GZIP); }
   bool cancelled() const override {
     std::lock_guard lock(mutex_);
     return cancelled_;

@@ -45,6 +45,8 @@ class UpstreamCall {
   virtual void add_initial_metadata(const std::string& name, const std::string& value) = 0;
   virtual void send_initial_metadata() = 0;
   virtual void add_trailer(const std::string& name, const std::string& value) = 0;
+  // Answers compressed, where the caller takes it. Before the first write.
+  virtual void compress() = 0;
   virtual bool cancelled() const = 0;
   // True once the call was cancelled (by the peer, a deadline or a lost connection).
   virtual bool wait_cancelled(std::chrono::milliseconds limit = kPatience) = 0;
