@@ -14,7 +14,7 @@ if(FICUS_SANITIZE)
     # TSan cannot model the fences asio uses inside its own scheduler.
     target_compile_definitions(ficus_options INTERFACE BOOST_ASIO_DISABLE_FENCED_BLOCK)
     target_compile_options(ficus_options INTERFACE -Wno-error=tsan)
-  else()
+  elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # g++ 12 reports maybe-uninitialized inside instrumented standard headers.
     target_compile_options(ficus_options INTERFACE -Wno-error=maybe-uninitialized)
   endif()

@@ -33,6 +33,26 @@ void read_epoch(Fields& fields, At<std::uint64_t>& epoch) {
   fields.need("ownership_epoch", epoch, [](std::string_view text) { return parse_count(text, 1, kLargestEpoch); });
 }
 
+// What a route table numbers in 16 bits; far above what anybody writes.
+constexpr std::size_t kMostUpstreams = 1000;
+constexpr std::size_t kMostCapabilities = 10'000;
+constexpr std::size_t kMostMethods = 60'000;  // in capabilities and unmanaged, together
+
+void judge_counts(const Fields& fields, const Policy& policy) {
+  std::size_t methods = policy.unmanaged.size();
+  for (const CapabilitySpec& capability : policy.capabilities) {
+    methods += capability.reads.size() + capability.writes.size();
+  }
+  const auto judge = [&](std::string_view key, const char* what, std::size_t count, std::size_t most) {
+    if (count <= most) return;
+    fields.complain_at_key(codes::kTooMany, key, "there are " + std::to_string(count) + ' ' + what,
+                           "at most " + std::to_string(most));
+  };
+  judge("upstreams", "upstreams", policy.upstreams.size(), kMostUpstreams);
+  judge("capabilities", "capabilities", policy.capabilities.size(), kMostCapabilities);
+  judge(fields.has("capabilities") ? "capabilities" : "unmanaged", "methods", methods, kMostMethods);
+}
+
 void read_policy(const Value& root, Policy& policy) {
   Fields fields(root, "apiVersion: ficus/v1");
   Text api_version;
@@ -54,6 +74,7 @@ void read_policy(const Value& root, Policy& policy) {
   fields.not_yet("translation", "take it out: both sides speak one schema for now");
   fields.not_yet("tls", "take it out: clients connect over cleartext HTTP/2 for now");
   read_epoch(fields, policy.ownership_epoch);
+  judge_counts(fields, policy);
 }
 
 }  // namespace

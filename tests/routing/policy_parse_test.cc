@@ -276,6 +276,21 @@ TEST(PolicyParseTest, KeepsItsLimits) {
   EXPECT_EQ(complaints(with(""), limits).at(0).code, "P006");
 }
 
+TEST(PolicyParseTest, WhatARouteTableNumbersIsCounted) {
+  const std::string_view end = "ownership_epoch: 1\n";
+  std::string upstreams = "apiVersion: ficus/v1\nname: n\nupstreams:\n";
+  for (int i = 0; i < 1000; ++i) upstreams += "  u" + std::to_string(i) + ": {endpoints: [\"a:1\"]}\n";
+  EXPECT_THAT(complaints(upstreams + std::string(end)), IsEmpty());
+  EXPECT_THAT(only_complaint(upstreams + "  more: {endpoints: [\"a:1\"]}\n" + std::string(end)),
+              HasSubstr("x.yaml:3:1: error[P036]: there are 1001 upstreams (at most 1000)"));
+
+  std::string methods = "capabilities: {c: {legacy: a, new: a, service: s.S, writes: [M0";
+  for (int i = 1; i < 60'000; ++i) methods += ", M" + std::to_string(i);
+  EXPECT_THAT(complaints(with(methods + "]}}\n")), IsEmpty());
+  EXPECT_THAT(only_complaint(with(methods + "]}}\nunmanaged: [{method: s.S/N, reason: r}]\n")),
+              HasSubstr("error[P036]: there are 60001 methods (at most 60000)"));
+}
+
 TEST(PolicyParseTest, NestingDeeperThanAnyStackIsRefused) {
   for (const char* open : {"[", "{", "{a: ", "- ", "? "}) {
     std::string text = "a: ";

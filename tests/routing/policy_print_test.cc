@@ -2,6 +2,7 @@
 // something else.
 #include <gtest/gtest.h>
 
+#include "routing/policy_check.h"
 #include "routing/policy_parse.h"
 #include "tests/routing/policy_files.h"
 #include "tests/support/random_policy.h"
@@ -22,6 +23,16 @@ TEST(PolicyPrintTest, PrintingThenParsingGivesARandomPolicyBack) {
       ASSERT_TRUE(again) << "seed " << seed << ": " << first_complaint(again) << "\n" << text;
       ASSERT_EQ(again->policy, policy) << "seed " << seed << "\n" << text;
       ASSERT_EQ(print_policy(again->policy), text) << "seed " << seed;
+    }
+  }
+}
+
+TEST(PolicyPrintTest, ACheckableRandomPolicyPassesTheCheck) {
+  const Date today = std::chrono::year(2026) / 1 / 1;
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    const Policy policy = test::random_policy(seed, {.checkable = true});
+    for (const Diagnostic& d : check_policy({policy, nullptr, today})) {
+      ASSERT_NE(d.level, DiagnosticLevel::kError) << "seed " << seed << ": " << to_string(d) << "\n" << print_policy(policy);
     }
   }
 }
