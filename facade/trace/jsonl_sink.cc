@@ -54,10 +54,14 @@ struct JsonlSink::Impl {
     fd = -1;
   }
 
-  // Whether the name no longer leads to the file we hold.
-  bool moved_away() const {
+  // Whether the name no longer leads to the file we hold. If it does, learns how long the file is now: somebody may
+  // have cut it off (logrotate's copytruncate).
+  bool moved_away() {
     struct stat info {};
-    return ::stat(options.path.c_str(), &info) != 0 || info.st_dev != device || info.st_ino != inode;
+    if (::stat(options.path.c_str(), &info) != 0 || info.st_dev != device || info.st_ino != inode) return true;
+    if (S_ISREG(info.st_mode)) size = static_cast<std::uint64_t>(info.st_size);
+    if (size == 0) torn = false;
+    return false;
   }
 
   std::string rotated_name(unsigned n) const { return options.path + '.' + std::to_string(n); }
