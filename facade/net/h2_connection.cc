@@ -300,6 +300,9 @@ void H2Connection::start_session(bool server, const std::vector<nghttp2_settings
   nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
   // Our own limit on header lists is header_list_bytes on the way in; what came in must be able to go out.
   nghttp2_option_set_max_send_header_block_length(option, 4 * std::size_t{limits_.header_list_bytes});
+  // CVE-2023-44487: nghttp2 ends a connection that resets streams faster than this. Its own default, 33 a second, is
+  // less than a busy caller that hedges its calls resets in good faith.
+  nghttp2_option_set_stream_reset_rate_limit(option, limits_.stream_resets_burst, limits_.stream_resets_per_second);
   const int rc = server ? nghttp2_session_server_new2(&session_, callbacks(), this, option)
                         : nghttp2_session_client_new2(&session_, callbacks(), this, option);
   nghttp2_option_del(option);

@@ -35,6 +35,9 @@ struct H2Limits {
   std::uint32_t max_concurrent_streams = 1024;     // offered to clients; bounds memory with stream_window_bytes
   std::uint32_t header_list_bytes = 64 * 1024;     // limit "header_list_bytes"
   std::size_t output_bytes = 128 * 1024;           // serialized and not yet taken by the socket
+  // Resets by a client: as many at once as ten connections' worth of streams, then so many a second.
+  std::uint64_t stream_resets_burst = 10'000;
+  std::uint64_t stream_resets_per_second = 1'000;
 };
 
 // Why a stream came to its end, where the peer's error code alone does not say it.

@@ -12,11 +12,11 @@ bool GrpcFrameReader::feed(std::string_view bytes, Sink& sink) {
       std::copy_n(bytes.data(), n, prefix_ + prefix_have_);
       prefix_have_ += n;
       bytes.remove_prefix(n);
-      if (prefix_have_ < kGrpcPrefixBytes) return true;
       if (prefix_[0] > 1) {
         broken_ = true;
         return false;
       }
+      if (prefix_have_ < kGrpcPrefixBytes) return true;
       prefix_have_ = 0;
       left_ = static_cast<std::uint32_t>(prefix_[1]) << 24 | static_cast<std::uint32_t>(prefix_[2]) << 16 |
               static_cast<std::uint32_t>(prefix_[3]) << 8 | static_cast<std::uint32_t>(prefix_[4]);
