@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "routing/decision.h"
 #include "routing/policy_check_internal.h"
 #include "routing/spelling.h"
 
@@ -39,6 +40,7 @@ class ReferenceCheck {
  public:
   ReferenceCheck(const CheckInput& input, Report& report)
       : policy_(input.policy),
+        catalog_(input.catalog),
         report_(report),
         upstreams_(policy_.upstreams),
         capabilities_(policy_.capabilities),
@@ -47,6 +49,7 @@ class ReferenceCheck {
         rules_(policy_.rules) {}
 
   std::vector<std::uint32_t> run() {
+    room_for_methods();
     if (policy_.default_upstream) upstream(*policy_.default_upstream, "default_upstream");
     for (const CapabilitySpec& capability : policy_.capabilities) {
       upstream(capability.legacy, yaml_path(capability) + ".legacy");
@@ -67,6 +70,26 @@ class ReferenceCheck {
   }
 
  private:
+  // The route table numbers methods in 16 bits, and a star under `reads` becomes its methods one by one. What is written
+  // out was bounded by the parser.
+  void room_for_methods() {
+    if (catalog_ == nullptr) return;
+    std::size_t count = policy_.unmanaged.size();
+    const MethodRef* star = nullptr;
+    for (const CapabilitySpec& capability : policy_.capabilities) {
+      count += capability.reads.size() + capability.writes.size();
+      for (const MethodRef& ref : capability.reads) {
+        if (!ref.star()) continue;
+        star = &ref;
+        count += catalog_->methods_of(ref.service).size();
+      }
+    }
+    if (star == nullptr || count < kNoIndex) return;
+    report_.error(codes::kTooMany, star->mark, "capabilities",
+                  "with the methods of its stars the policy has " + std::to_string(count) + " methods",
+                  "at most " + std::to_string(kNoIndex - 1));
+  }
+
   void upstream(const Text& name, std::string path) {
     if (upstreams_.has(name.value)) return;
     report_.error(codes::kUnknownUpstream, name.mark, std::move(path), "no upstream named " + in_quotes(name.value),
@@ -148,6 +171,7 @@ class ReferenceCheck {
   }
 
   const Policy& policy_;
+  const MethodCatalog* catalog_;
   Report& report_;
   const Names upstreams_, capabilities_, attributes_, groups_, rules_;
   std::unordered_set<std::string_view> used_groups_;

@@ -183,6 +183,31 @@ TEST(PolicyCheckTest, AtMostAHundredDiagnosticsAreListedErrorsFirst) {
   EXPECT_THAT(found.back().message, HasSubstr("80 more"));
 }
 
+// One service of very many methods without side effects.
+class LargeCatalog : public test::InsuranceCatalog {
+ public:
+  explicit LargeCatalog(std::size_t methods) : methods_(methods) {}
+  bool has_service(std::string_view) const override { return true; }
+  std::vector<std::string> methods_of(std::string_view) const override {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < methods_; ++i) names.push_back("M" + std::to_string(i));
+    return names;
+  }
+
+ private:
+  std::size_t methods_;
+};
+
+TEST(PolicyCheckTest, StarOfMoreMethodsThanTheTableCanNumberIsAnError) {
+  const auto parsed = parse_policy(policy("schemas: [\"s.pb\"]\ncapabilities: {c: {legacy: policy-legacy, new: policy-new, reads: [\"s.S/*\"]}}"), "t.yaml");
+  ASSERT_TRUE(parsed.has_value());
+  const LargeCatalog fits(65'000), too_large(66'000);
+  EXPECT_THAT(check_policy({parsed->policy, &fits, test::kToday}), IsEmpty());
+  const std::vector<Diagnostic> found = check_policy({parsed->policy, &too_large, test::kToday});
+  ASSERT_EQ(found.size(), 1u) << text_of(found);
+  EXPECT_EQ(found[0].code, codes::kTooMany.code);
+}
+
 TEST(PolicyCheckTest, ValidPoliciesOfTheTestdataHaveNoError) {
   for (const auto& file : yaml_files(kTestdata / "valid")) {
     const std::vector<Diagnostic> found = test::diagnose(test::read_file(file), file.filename().string());
