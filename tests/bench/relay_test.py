@@ -168,6 +168,16 @@ class CallgrindTest(unittest.TestCase):
         run_profile.without_open_calls(dump)
         self.assertEqual(dump.read_text(), self.DUMP.replace("calls=0 12\n10 900\n", ""))
 
+    def test_function_is_one_row_whatever_files_its_instructions_come_from(self):
+        rows = run_profile.read_annotation(
+            "10,000 (100.0%)  PROGRAM TOTALS\n"
+            " 6,000 (60.00%)  /usr/include/c++/12/bits/stl_algobase.h:ficus::send(char const*, A::B)\n"
+            " 3,000 (30.00%)  ???:nghttp2_session_mem_recv [/usr/lib/libnghttp2.so.14]\n"
+            " 1,000 (10.00%)  /src/h2.cc:ficus::send(char const*, A::B) [/build/facade/ficus]\n"
+            "     5 ( 0.05%)  ./malloc/arena.c:grow() [clone .isra.0]\n")
+        self.assertEqual(rows, [(7000, "ficus::send(char const*, A::B)", "ficus"), (3000, "nghttp2_session_mem_recv", "libnghttp2.so.14"),
+                                (5, "grow() [clone .isra.0]", "?")])
+
     def test_total_is_the_dumps_own_and_a_dump_without_is_refused(self):
         self.assertEqual(run_profile.total_instructions(self.written(self.DUMP)), 900)
         with self.assertRaisesRegex(host.BenchError, "no totals"):

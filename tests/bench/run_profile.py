@@ -80,29 +80,45 @@ def without_open_calls(dump):
     dump.write_text("".join(kept))
 
 
+def read_annotation(text, inclusive=False):
+    """callgrind_annotate's table as [(instructions, function, program or library)], dearest first.
+
+    It has a row for each file that a function's instructions come from, headers inlined into it included, and names the
+    object in the row of the function's own file only. Here they are one row again: their sum, or with callees, where
+    the rows overlap, the largest.
+    """
+    counts, objects = {}, {}
+    for line in text.splitlines():
+        found = re.match(r"\s*([\d,]+) \(\s*[\d.]+%\)\s+[^:]*:(.*?)(?: \[(/[^]]*)\])?$", line)
+        if found:
+            function = found[2]
+            count, before = int(found[1].replace(",", "")), counts.get(function, 0)
+            counts[function] = max(count, before) if inclusive else count + before
+            if found[3]:
+                objects[function] = Path(found[3]).name
+    return sorted(((count, function, objects.get(function, "?")) for function, count in counts.items()), reverse=True)
+
+
 def annotated(dump, options):
-    """callgrind_annotate's table by program or library, then by function, as instructions per call."""
+    """The dearest programs and libraries, then functions, as instructions per call."""
     command = ["callgrind_annotate", "--auto=no", "--threshold=100", dump]
     if options.inclusive:
         command.insert(1, "--inclusive=yes")
-    else:
-        without_open_calls(dump)
-    functions, objects = [], {}
-    for line in run_tool(command, "callgrind_annotate").splitlines():
-        found = re.match(r"\s*([\d,]+) \(\s*([\d.]+)%\)\s+(.*)", line)
-        if not found or found[3].startswith("PROGRAM TOTALS"):
-            continue
-        per_call = int(found[1].replace(",", "")) / options.calls
-        place = re.sub(r"^\?\?\?:|^[^: ]*/(?=[^/: ]+:)", "", found[3])
-        functions.append(f"{per_call:10,.1f} {float(found[2]):6.2f} %  {place[:160]}")
-        in_object = re.search(r"\[([^\]]*)\]$", place)
-        name = Path(in_object[1]).name if in_object else "?"
-        objects[name] = objects.get(name, 0) + per_call
-    head = [f"{'per call':>10}  program or library"]
-    head += [f"{count:10,.1f}  {name}" for name, count in sorted(objects.items(), key=lambda entry: -entry[1]) if count >= 1]
-    if options.inclusive:
-        head = []  # what a caller and its callee share would count twice
-    return "\n".join([*head, f"{'per call':>10} {'share':>8}  function", *functions[:options.top]])
+    without_open_calls(dump)
+    rows = read_annotation(run_tool(command, "callgrind_annotate"), options.inclusive)
+    lines = []
+    total = total_instructions(dump)
+    if not options.inclusive:  # what a caller and its callee share would count twice
+        by_object = {}
+        for count, _, where in rows:
+            by_object[where] = by_object.get(where, 0) + count
+        lines.append(f"{'per call':>10} {'share':>8}  program or library")
+        lines += [f"{count / options.calls:10,.1f} {count / total:8.2%}  {where}"
+                  for where, count in sorted(by_object.items(), key=lambda entry: -entry[1]) if count >= options.calls]
+    lines.append(f"{'per call':>10} {'share':>8}  function")
+    lines += [f"{count / options.calls:10,.1f} {count / total:8.2%}  {function[:140]} [{where}]"
+              for count, function, where in rows[:options.top]]
+    return "\n".join(lines)
 
 
 def profile_samples(options, programs, cores, directory):
@@ -165,6 +181,8 @@ def parse_arguments(arguments):
         parser.error(f"--calls must be at least {options.case.in_flight}, --repeats and --top at least 1")
     if options.perf and (options.inclusive or options.at_most is not None):
         parser.error("--inclusive and --at-most go with callgrind, not with --perf")
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        parser.error(f"--out: {options.out} is not a directory")
     if options.callers and not options.perf:
         parser.error("--callers goes with --perf; under callgrind ask for --inclusive")
     return options
