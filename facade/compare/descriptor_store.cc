@@ -1,7 +1,6 @@
 #include "facade/compare/descriptor_store.h"
 
 #include <map>
-#include <set>
 #include <utility>
 
 #include <google/protobuf/any.pb.h>
@@ -70,8 +69,21 @@ class PoolBuilder {
               std::vector<SchemaError>& errors)
       : files_(files), well_known_(well_known_files()), origins_(origins), pool_(pool), errors_(errors) {}
 
-  void build_all() {
+  // Gives every message type that is in the pool then, nested ones too.
+  std::vector<const pb::Descriptor*> build_all() {
     for (const auto& [name, file] : files_) build(name);
+    std::vector<const pb::Descriptor*> types;
+    for (const auto& [name, state] : states_) {
+      const pb::FileDescriptor* file = state == State::kBuilt ? pool_.FindFileByName(name) : nullptr;
+      for (int i = 0; file != nullptr && i < file->message_type_count(); ++i) types.push_back(file->message_type(i));
+    }
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      for (int k = 0; k < types[i]->nested_type_count(); ++k) {
+        const pb::Descriptor* nested = types[i]->nested_type(k);
+        if (!nested->options().map_entry()) types.push_back(nested);
+      }
+    }
+    return types;
   }
 
  private:
@@ -135,6 +147,7 @@ struct DescriptorStore::Impl {
   pb::DescriptorPool pool;
   // Locks inside GetPrototype; nothing else of it is used.
   std::unique_ptr<pb::DynamicMessageFactory> factory;
+  std::vector<const pb::Descriptor*> types;
 
   const pb::ServiceDescriptor* service(std::string_view name) const { return pool.FindServiceByName(std::string(name)); }
   const pb::MethodDescriptor* method(std::string_view service_name, std::string_view method_name) const {
@@ -178,7 +191,7 @@ Result<std::shared_ptr<const DescriptorStore>, std::vector<SchemaError>> Descrip
     }
   }
   auto impl = std::make_unique<Impl>();
-  if (errors.empty()) PoolBuilder(by_name, origins, impl->pool, errors).build_all();
+  if (errors.empty()) impl->types = PoolBuilder(by_name, origins, impl->pool, errors).build_all();
   if (!errors.empty()) return fail(std::move(errors));
   impl->factory = std::make_unique<pb::DynamicMessageFactory>(&impl->pool);
   return std::shared_ptr<const DescriptorStore>(new DescriptorStore(std::move(impl)));
@@ -209,13 +222,13 @@ Result<KeyPath, std::string> DescriptorStore::resolve_request_key(std::string_vi
 
 bool DescriptorStore::response_has(std::string_view service, std::string_view method, const PathPattern& pattern) const {
   const pb::Descriptor* type = response_type(service, method);
-  return type != nullptr && type_has(type, pattern, FieldWanted::kAny);
+  return type != nullptr && type_has(type, pattern, FieldWanted::kAny, impl_->types);
 }
 
 bool DescriptorStore::response_has_repeated(std::string_view service, std::string_view method,
                                             const PathPattern& pattern) const {
   const pb::Descriptor* type = response_type(service, method);
-  return type != nullptr && type_has(type, pattern, FieldWanted::kList);
+  return type != nullptr && type_has(type, pattern, FieldWanted::kList, impl_->types);
 }
 
 const pb::Descriptor* DescriptorStore::response_type(std::string_view service, std::string_view method) const {

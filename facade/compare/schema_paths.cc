@@ -16,12 +16,17 @@ using Kind = PathPattern::Step::Kind;
 
 class PatternSearch {
  public:
-  PatternSearch(const PathPattern& pattern, FieldWanted wanted) : steps_(pattern.steps()), wanted_(wanted) {}
+  PatternSearch(const PathPattern& pattern, FieldWanted wanted, const std::vector<const pb::Descriptor*>& known)
+      : steps_(pattern.steps()), wanted_(wanted), known_(known) {}
 
   // Whether a field of `type`, or below it, can be matched by the steps from `at` on.
   bool search(const pb::Descriptor* type, std::size_t at) {
     if (at >= steps_.size() || !seen_.emplace(type, at).second) return false;
-    if (type->full_name() == "google.protobuf.Any") return true;
+    if (type->full_name() == "google.protobuf.Any") {
+      for (const pb::Descriptor* payload : known_) {
+        if (search(payload, at)) return true;
+      }
+    }
     std::vector<const pb::FieldDescriptor*> fields;
     for (int i = 0; i < type->field_count(); ++i) fields.push_back(type->field(i));
     type->file()->pool()->FindAllExtensions(type, &fields);
@@ -65,6 +70,7 @@ class PatternSearch {
 
   const std::vector<Step>& steps_;
   FieldWanted wanted_;
+  const std::vector<const pb::Descriptor*>& known_;
   std::set<std::pair<const pb::Descriptor*, std::size_t>> seen_;
 };
 
@@ -92,8 +98,9 @@ std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'
 
 }  // namespace
 
-bool type_has(const pb::Descriptor* type, const PathPattern& pattern, FieldWanted wanted) {
-  return PatternSearch(pattern, wanted).search(type, 0);
+bool type_has(const pb::Descriptor* type, const PathPattern& pattern, FieldWanted wanted,
+              const std::vector<const pb::Descriptor*>& known) {
+  return PatternSearch(pattern, wanted, known).search(type, 0);
 }
 
 Result<KeyPath, std::string> key_path_of(const pb::Descriptor* type, std::string_view dotted) {

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "routing/field_path.h"
 #include "routing/method_catalog.h"
@@ -20,8 +21,10 @@ enum class FieldWanted {
 };
 
 // Whether a message of the type can hold a field that the pattern matches. Each pair of type and place in the pattern
-// is looked at once, so recursive types end. An Any may hold whatever the pattern says of it.
-bool type_has(const google::protobuf::Descriptor* type, const PathPattern& pattern, FieldWanted wanted);
+// is looked at once, so recursive types end. An Any may hold any of `known`: payloads of other types are not taken
+// apart when answers are compared.
+bool type_has(const google::protobuf::Descriptor* type, const PathPattern& pattern, FieldWanted wanted,
+              const std::vector<const google::protobuf::Descriptor*>& known);
 
 // `dotted` -> field numbers. Error: a sentence that says which step fails and why.
 Result<KeyPath, std::string> key_path_of(const google::protobuf::Descriptor* type, std::string_view dotted);
