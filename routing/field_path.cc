@@ -9,25 +9,6 @@ namespace {
 
 using Step = PathPattern::Step;
 
-// protobuf's identifiers (language specification, "Letters and digits"); locale must not matter.
-bool is_field_name(std::string_view text) {
-  if (text.empty() || (text[0] >= '0' && text[0] <= '9')) return false;
-  for (char c : text) {
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-    if (!letter && !(c >= '0' && c <= '9')) return false;
-  }
-  return true;
-}
-
-bool is_plain_text(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const Utf8Char c = decode_utf8(text, at);
-    if (c.bytes == 0 || hides_or_reorders(c.code)) return false;
-    at += c.bytes;
-  }
-  return true;
-}
-
 bool step_takes(const Step& step, const FieldStep& field) noexcept {
   if (step.kind == Step::Kind::kAnyOne) return true;
   if (step.name != field.name) return false;
@@ -84,11 +65,20 @@ Result<Step, std::string> parse_step(std::string_view text) {
     step.map_key = key;
   }
   if (step.name.find('*') != std::string::npos) return fail(std::string("'*' and '**' are steps of their own"));
-  if (!is_field_name(step.name)) return fail("\"" + step.name.substr(0, 64) + "\" is not a field name");
+  if (!is_identifier(step.name)) return fail("\"" + step.name.substr(0, 64) + "\" is not a field name");
   return step;
 }
 
 }  // namespace
+
+bool is_identifier(std::string_view text) noexcept {
+  if (text.empty() || (text[0] >= '0' && text[0] <= '9')) return false;
+  for (char c : text) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    if (!letter && !(c >= '0' && c <= '9')) return false;
+  }
+  return true;
+}
 
 Result<PathPattern, std::string> PathPattern::parse(std::string_view text) {
   if (!is_plain_text(text)) return fail(std::string("a control character, or not UTF-8"));

@@ -10,6 +10,10 @@
 
 namespace ficus {
 
+// What protobuf takes for the name of a field, a method or a part of a package (language specification, "Letters and
+// digits"), in any locale. Any thread; no allocation.
+bool is_identifier(std::string_view text) noexcept;
+
 // One step of a concrete path. Indices of repeated fields are no steps ("[] is implied"); a map entry's key is part
 // of the step: {"labels", has_map_key, "eu"}.
 struct FieldStep {

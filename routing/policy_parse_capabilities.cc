@@ -153,9 +153,9 @@ void read_capability(const Value& value, CapabilitySpec& capability) {
   fields.need("new", capability.new_, parse_name);
   fields.get("service", capability.service, parse_service);
   // A service that is wrong is reported once, not again at each short name.
-  const std::string service = capability.service        ? capability.service->value
+  const std::string service = capability.service      ? capability.service->value
                               : fields.has("service") ? std::string("unknown.Service")
-                                                        : std::string();
+                                                      : std::string();
   const auto reads = fields.get("reads");
   const auto writes = fields.get("writes");
   if (reads) read_methods(*reads, service, capability.reads);

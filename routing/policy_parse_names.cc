@@ -15,7 +15,7 @@ constexpr std::size_t kMaxFileNameBytes = 1024;
 constexpr std::size_t kMaxIdentityBytes = 256;  // POLICY 3, "Sources"
 constexpr std::size_t kMaxMetadataNameBytes = 128;
 constexpr std::size_t kMaxMetadataValueBytes = 4096;
-constexpr std::size_t kMaxHostBytes = 253;  // RFC 1035 2.3.4, without the root's dot
+constexpr std::size_t kMaxHostBytes = 253;    // RFC 1035 2.3.4, without the root's dot
 constexpr std::size_t kMaxSymbolBytes = 512;  // service, method and field paths
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -23,27 +23,7 @@ bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_symbol(char c) { return is_letter(c) || is_digit(c) || c == '_'; }
 
-tl::unexpected<ValueProblem> problem(const DiagnosticCode& code, std::string message, std::string hint) {
-  return fail(ValueProblem{&code, std::move(message), std::move(hint)});
-}
-
-bool is_plain_text(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const Utf8Char c = decode_utf8(text, at);
-    if (c.bytes == 0 || hides_or_reorders(c.code)) return false;
-    at += c.bytes;
-  }
-  return true;
-}
-
-bool has_space_at_an_end(std::string_view text) {
-  return !text.empty() && (text.front() == ' ' || text.back() == ' ');
-}
-
-// protobuf's identifier (language specification, "Letters and digits").
-bool is_identifier(std::string_view text) {
-  return !text.empty() && !is_digit(text[0]) && std::all_of(text.begin(), text.end(), is_symbol);
-}
+bool has_space_at_an_end(std::string_view text) { return !text.empty() && (text.front() == ' ' || text.back() == ' '); }
 
 bool is_dotted_identifier(std::string_view text) {
   if (text.size() > kMaxSymbolBytes) return false;
@@ -127,9 +107,9 @@ bool is_host_name(std::string_view text) {
   return ends_well && !numeric;
 }
 
-constexpr std::array<std::string_view, 9> kConnectionFields = {
-    "connection", "content-length", "content-type",      "host",    "keep-alive",
-    "te",         "trailer",        "transfer-encoding", "upgrade"};
+constexpr std::array<std::string_view, 9> kConnectionFields = {"connection", "content-length",    "content-type",
+                                                               "host",       "keep-alive",        "te",
+                                                               "trailer",    "transfer-encoding", "upgrade"};
 
 }  // namespace
 
@@ -148,7 +128,8 @@ Parsed<std::string> parse_line(std::string_view text) {
                    "at most " + std::to_string(kMaxLineBytes));
   }
   if (!is_plain_text(text)) {
-    return problem(codes::kBadText, in_quotes(text) + " holds a line break or a control character", "write one plain line");
+    return problem(codes::kBadText, in_quotes(text) + " holds a line break or a control character",
+                   "write one plain line");
   }
   return std::string(text);
 }
@@ -268,18 +249,22 @@ Parsed<std::string> parse_metadata_name(std::string_view text, MetadataUse use) 
     return problem(codes::kBadMetadataName, in_quotes(text) + " " + std::move(why), std::move(hint));
   };
   const auto begins = [&](std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; };
-  const auto ends = [&](std::string_view end) { return text.size() >= end.size() && text.substr(text.size() - end.size()) == end; };
+  const auto ends = [&](std::string_view end) {
+    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+  };
   const auto upper = [](char c) { return c >= 'A' && c <= 'Z'; };
   // gRPC PROTOCOL-HTTP2.md, Requests, "Header-Name".
   const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || is_digit(c) || c == '_' || c == '-' || c == '.'; };
   if (begins(":")) return bad("is a pseudo-header of HTTP/2, not metadata", "name a metadata key");
   if (std::any_of(text.begin(), text.end(), upper)) return bad("holds capitals", "metadata names are lower case");
   if (text.empty() || text.size() > kMaxMetadataNameBytes || !std::all_of(text.begin(), text.end(), allowed)) {
-    return bad("is not a metadata name", "a to z, 0 to 9, '-', '_' and '.', at most " + std::to_string(kMaxMetadataNameBytes));
+    return bad("is not a metadata name",
+               "a to z, 0 to 9, '-', '_' and '.', at most " + std::to_string(kMaxMetadataNameBytes));
   }
   if (begins("grpc-")) return bad("is reserved by gRPC", "choose another name");
-  const bool connection = std::find(kConnectionFields.begin(), kConnectionFields.end(), text) != kConnectionFields.end() ||
-                          begins("proxy-");
+  const bool connection =
+      std::find(kConnectionFields.begin(), kConnectionFields.end(), text) != kConnectionFields.end() ||
+      begins("proxy-");
   if (connection) return bad("belongs to the connection or the protocol", "choose another name");
   if (begins("x-ficus-") && !(use == MetadataUse::kTest && text == "x-ficus-shadow")) {
     return bad("is reserved by Ficus", "choose another name");
@@ -295,8 +280,9 @@ Parsed<std::string> parse_metadata_value(std::string_view text) {
   const bool good = !text.empty() && text.size() <= kMaxMetadataValueBytes && !has_space_at_an_end(text) &&
                     std::all_of(text.begin(), text.end(), allowed);
   if (good) return std::string(text);
-  return problem(codes::kBadMetadataValue, "this is not a metadata value",
-                 "printable ASCII without space at either end, at most " + std::to_string(kMaxMetadataValueBytes) + " bytes");
+  return problem(
+      codes::kBadMetadataValue, "this is not a metadata value",
+      "printable ASCII without space at either end, at most " + std::to_string(kMaxMetadataValueBytes) + " bytes");
 }
 
 Parsed<std::string> parse_service(std::string_view text) {
@@ -334,11 +320,14 @@ Parsed<MethodRef> parse_method(std::string_view text, std::string_view service) 
 
 Parsed<std::string> parse_request_field(std::string_view text) {
   if (is_dotted_identifier(text)) return std::string(text);
-  return problem(codes::kBadFieldPath, in_quotes(text) + " is not a field of a request", "field names with dots between, like policy.number");
+  return problem(codes::kBadFieldPath, in_quotes(text) + " is not a field of a request",
+                 "field names with dots between, like policy.number");
 }
 
 Parsed<PathPattern> parse_path_pattern(std::string_view text) {
-  if (text.size() > kMaxSymbolBytes) return problem(codes::kBadFieldPath, in_quotes(text) + " is too long a path", "at most " + std::to_string(kMaxSymbolBytes) + " bytes");
+  if (text.size() > kMaxSymbolBytes)
+    return problem(codes::kBadFieldPath, in_quotes(text) + " is too long a path",
+                   "at most " + std::to_string(kMaxSymbolBytes) + " bytes");
   Result<PathPattern, std::string> pattern = PathPattern::parse(text);
   if (pattern) return *std::move(pattern);
   return problem(codes::kBadFieldPath, in_quotes(text) + " is not a path of fields: " + pattern.error(),

@@ -55,10 +55,10 @@ class UniqueNames {
     if (name.value.empty()) return;
     const auto [first, inserted] = lines_.emplace(name.value, name.mark.line);
     if (inserted) return;
-    item.complain_at(name.mark,
-                     {&codes::kDuplicateName,
-                      in_quotes(name.value) + " is the name of the one at line " + std::to_string(first->second) + " too",
-                      "give each a name of its own"});
+    item.complain_at(
+        name.mark, {&codes::kDuplicateName,
+                    in_quotes(name.value) + " is the name of the one at line " + std::to_string(first->second) + " too",
+                    "give each a name of its own"});
   }
 
  private:
@@ -135,7 +135,8 @@ void read_rules(const Value& value, std::vector<RuleSpec>& rules) {
     names.judge(item, rule.name);
     fields.need("capability", rule.capability, parse_name);
     if (const auto tenants = fields.get("tenants")) read_names(*tenants, PatternForms::kTenants, rule.tenants);
-    if (const auto consumers = fields.get("consumers")) read_names(*consumers, PatternForms::kConsumers, rule.consumers);
+    if (const auto consumers = fields.get("consumers"))
+      read_names(*consumers, PatternForms::kConsumers, rule.consumers);
     if (const auto match = fields.get("match")) read_match(*match, rule.match);
     fields.need("stage", rule.stage, word_of<Stage>(parse_stage, kStageWords));
     if (const auto reads = fields.get("reads")) read_rule_reads(*reads, rule);

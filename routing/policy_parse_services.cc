@@ -32,7 +32,8 @@ void read_metadata_changes(const Value& value, UpstreamSpec& upstream) {
   if (const auto remove = fields.get("remove")) {
     RepeatWarning repeats;
     remove->each_item("remove: [cookie]", [&](const Value& item) {
-      const auto name = item.read([](std::string_view text) { return parse_metadata_name(text, MetadataUse::kRemove); });
+      const auto name =
+          item.read([](std::string_view text) { return parse_metadata_name(text, MetadataUse::kRemove); });
       if (!name) return;
       repeats.judge(item);
       for (const MetadataSet& set : upstream.metadata_set) {
@@ -83,7 +84,8 @@ void read_sources(const Value& value, std::string_view like, std::vector<Identit
     Fields fields(item, "{metadata: x-tenant-id}");
     fields.not_yet("peer_san", "take it out: client certificates are not read yet; use {metadata: NAME}");
     fields.not_yet("request_field", "take it out: values are read from metadata for now; use {metadata: NAME}");
-    if (fields.is_mapping() && (fields.has("peer_san") || fields.has("request_field")) && !fields.has("metadata")) return;
+    if (fields.is_mapping() && (fields.has("peer_san") || fields.has("request_field")) && !fields.has("metadata"))
+      return;
     const auto metadata = fields.need("metadata");
     if (!metadata) return;
     const auto name =

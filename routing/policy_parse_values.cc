@@ -16,10 +16,6 @@ constexpr std::uint64_t kMiB = 1024 * kKiB;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-tl::unexpected<ValueProblem> problem(const DiagnosticCode& code, std::string message, std::string hint) {
-  return fail(ValueProblem{&code, std::move(message), std::move(hint)});
-}
-
 std::size_t digits_of(std::string_view text) {
   std::size_t n = 0;
   while (n < text.size() && is_digit(text[n])) ++n;
@@ -69,7 +65,9 @@ std::string print_with_unit(std::uint64_t number, const Unit (&units)[N]) {
   return std::to_string(number / best->factor) + std::string(best->name);
 }
 
-std::string two_digits(unsigned number) { return {static_cast<char>('0' + number / 10), static_cast<char>('0' + number % 10)}; }
+std::string two_digits(unsigned number) {
+  return {static_cast<char>('0' + number / 10), static_cast<char>('0' + number % 10)};
+}
 
 }  // namespace
 
@@ -93,7 +91,8 @@ Parsed<milliseconds> parse_duration(std::string_view text, milliseconds min, mil
   }
   if (number) return problem(codes::kOutOfRange, in_quotes(text) + " is out of range", wanted);
   std::string hint = "a whole number and a unit, like 200ms, 2s or 5m";
-  if (!text.empty() && digits_of(text) == text.size()) hint = "add a unit: " + std::string(text.substr(0, 18)) + "ms or " + std::string(text.substr(0, 18)) + "s";
+  if (!text.empty() && digits_of(text) == text.size())
+    hint = "add a unit: " + std::string(text.substr(0, 18)) + "ms or " + std::string(text.substr(0, 18)) + "s";
   if (!text.empty() && text.back() == 'h') hint = "hours are written in minutes: 60m";
   if (text.find('.') != std::string_view::npos) hint = "write fractions in the smaller unit: 1500ms for 1.5 s";
   return problem(codes::kBadDuration, in_quotes(text) + " is not a duration", hint);
@@ -132,7 +131,8 @@ Parsed<Percent> parse_percent(std::string_view text) {
     millionths += static_cast<std::uint64_t>(digit - '0') * place;
     place /= 10;
   }
-  if (millionths > Percent::kFull) return problem(codes::kOutOfRange, in_quotes(text) + " is over 100 percent", "0 to 100");
+  if (millionths > Percent::kFull)
+    return problem(codes::kOutOfRange, in_quotes(text) + " is over 100 percent", "0 to 100");
   return Percent{static_cast<std::uint32_t>(millionths)};
 }
 

@@ -23,6 +23,11 @@ struct ValueProblem {
 template <class T>
 using Parsed = Result<T, ValueProblem>;
 
+// `return problem(codes::kBadName, "what it is", "what to write");` from a function that returns Parsed<T>.
+inline tl::unexpected<ValueProblem> problem(const DiagnosticCode& code, std::string message, std::string hint) {
+  return fail(ValueProblem{&code, std::move(message), std::move(hint)});
+}
+
 // ---- numbers, durations, dates ----
 // Digits only, no sign, no leading zero (YAML 1.1 reads 010 as eight). `min`..`max` inclusive.
 Parsed<std::uint64_t> parse_count(std::string_view text, std::uint64_t min, std::uint64_t max);

@@ -72,8 +72,8 @@ class TreeBuilder : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchored_.find(anchor);
     if (found == anchored_.end()) {
-      throw Stop{{&codes::kAliasLoop, to_mark(mark), "this alias stands inside the value it names",
-                  "write the value out"}};
+      throw Stop{
+          {&codes::kAliasLoop, to_mark(mark), "this alias stands inside the value it names", "write the value out"}};
     }
     YamlNode node;
     node.kind = YamlNode::Kind::kAlias;
@@ -211,8 +211,8 @@ bool judge_characters(std::string_view text, std::vector<YamlProblem>& problems)
       is_text = false;
     }
     if (c.code == '%' && mark.column == 1) {
-      problems.push_back({&codes::kNotYaml, mark, "a line that begins with '%': YAML directives are not used",
-                          "take the line out"});
+      problems.push_back(
+          {&codes::kNotYaml, mark, "a line that begins with '%': YAML directives are not used", "take the line out"});
       is_text = false;
     }
     at += c.bytes;
@@ -253,7 +253,8 @@ void parse_events(std::string_view text, const PolicyParseLimits& limits, YamlRe
     parser.HandleNextDocument(builder);
     reading.complete = builder.ended();
     if (!reading.complete) {
-      reading.problems.push_back({&codes::kEmpty, {1, 1}, "the file holds no policy", "begin with apiVersion: ficus/v1"});
+      reading.problems.push_back(
+          {&codes::kEmpty, {1, 1}, "the file holds no policy", "begin with apiVersion: ficus/v1"});
       return;
     }
     SecondDocument second;
@@ -274,10 +275,11 @@ void parse_events(std::string_view text, const PolicyParseLimits& limits, YamlRe
 YamlReading read_yaml(std::string_view text, const PolicyParseLimits& limits) {
   YamlReading reading;
   if (text.size() > limits.text_bytes) {
-    reading.problems.push_back({&codes::kTooLarge, {},
-                                "the file has " + std::to_string(text.size()) + " bytes, more than " +
-                                    std::to_string(limits.text_bytes),
-                                "split the migration over several facades"});
+    reading.problems.push_back(
+        {&codes::kTooLarge,
+         {},
+         "the file has " + std::to_string(text.size()) + " bytes, more than " + std::to_string(limits.text_bytes),
+         "split the migration over several facades"});
     return reading;
   }
   if (text.substr(0, kByteOrderMark.size()) == kByteOrderMark) text.remove_prefix(kByteOrderMark.size());

@@ -25,11 +25,16 @@ std::string text_of(const Text& text) { return text_of(text.value); }
 
 std::string text_of(const NamePattern& pattern) {
   switch (pattern.kind) {
-    case NamePattern::Kind::kName: return text_of(pattern.text);
-    case NamePattern::Kind::kPrefix: return text_of(pattern.text + '*');
-    case NamePattern::Kind::kGroup: return text_of("group:" + pattern.text);
-    case NamePattern::Kind::kAny: return text_of("*");
-    case NamePattern::Kind::kNone: return "none";
+    case NamePattern::Kind::kName:
+      return text_of(pattern.text);
+    case NamePattern::Kind::kPrefix:
+      return text_of(pattern.text + '*');
+    case NamePattern::Kind::kGroup:
+      return text_of("group:" + pattern.text);
+    case NamePattern::Kind::kAny:
+      return text_of("*");
+    case NamePattern::Kind::kNone:
+      return "none";
   }
   return {};
 }
@@ -241,9 +246,8 @@ void print_section(std::string& out, std::string_view key, const std::vector<T>&
 std::string print_policy(const Policy& policy) {
   std::string out = "apiVersion: ficus/v1\nname: " + text_of(policy.name) + '\n';
   print_section<PolicyTest>(out, "tests", policy.tests, [](const auto& t) { return "  - " + print_test(t) + '\n'; });
-  print_section<UpstreamSpec>(out, "upstreams", policy.upstreams, [](const auto& u) {
-    return "  " + text_of(u.name) + ": " + print_upstream(u) + '\n';
-  });
+  print_section<UpstreamSpec>(out, "upstreams", policy.upstreams,
+                              [](const auto& u) { return "  " + text_of(u.name) + ": " + print_upstream(u) + '\n'; });
   if (policy.default_upstream) out += "default_upstream: " + text_of(*policy.default_upstream) + '\n';
   if (!policy.schemas.empty()) out += "\nschemas: " + list_of(policy.schemas) + '\n';
   const IdentitySpec& identity = policy.identity;
@@ -251,15 +255,12 @@ std::string print_policy(const Policy& policy) {
   if (!identity.tenant.empty()) out += "  tenant: " + list_of(identity.tenant) + '\n';
   if (!identity.consumer.empty()) out += "  consumer: " + list_of(identity.consumer) + '\n';
   if (identity.trust_metadata) out += "  trust_metadata: true\n";
-  print_section<AttributeSpec>(out, "attributes", policy.attributes, [](const auto& a) {
-    return "  " + text_of(a.name) + ": " + list_of(a.sources) + '\n';
-  });
-  print_section<TenantGroup>(out, "tenant_groups", policy.tenant_groups, [](const auto& g) {
-    return "  " + text_of(g.name) + ": " + list_of(g.members) + '\n';
-  });
-  print_section<CapabilitySpec>(out, "capabilities", policy.capabilities, [](const auto& c) {
-    return "  " + text_of(c.name) + ":\n" + print_capability(c);
-  });
+  print_section<AttributeSpec>(out, "attributes", policy.attributes,
+                               [](const auto& a) { return "  " + text_of(a.name) + ": " + list_of(a.sources) + '\n'; });
+  print_section<TenantGroup>(out, "tenant_groups", policy.tenant_groups,
+                             [](const auto& g) { return "  " + text_of(g.name) + ": " + list_of(g.members) + '\n'; });
+  print_section<CapabilitySpec>(out, "capabilities", policy.capabilities,
+                                [](const auto& c) { return "  " + text_of(c.name) + ":\n" + print_capability(c); });
   print_section<UnmanagedSpec>(out, "unmanaged", policy.unmanaged, [](const auto& u) {
     FlowMap map;
     map.add("method", text_of(u.method));

@@ -33,4 +33,13 @@ bool hides_or_reorders(char32_t code) noexcept {
          (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
+bool is_plain_text(std::string_view text) noexcept {
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Char c = decode_utf8(text, at);
+    if (c.bytes == 0 || hides_or_reorders(c.code)) return false;
+    at += c.bytes;
+  }
+  return true;
+}
+
 }  // namespace ficus

@@ -19,4 +19,7 @@ Utf8Char decode_utf8(std::string_view text, std::size_t at) noexcept;
 // marks that reorder what a reader sees (bidirectional embeddings, overrides, isolates): none has a place in a policy.
 bool hides_or_reorders(char32_t code) noexcept;
 
+// UTF-8 throughout, and none of those. Empty text is plain.
+bool is_plain_text(std::string_view text) noexcept;
+
 }  // namespace ficus

@@ -12,9 +12,10 @@ constexpr std::array<std::string_view, 7> kStages = {"off",  "dual_write", "shad
                                                      "live", "rampdown",   "complete"};
 constexpr std::array<std::string_view, 4> kShareBys = {"tenant", "consumer", "key", "request"};
 constexpr std::array<std::string_view, 17> kGrpcCodes = {
-    "OK",           "CANCELLED",         "UNKNOWN",             "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED", "NOT_FOUND",
-    "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",           "OUT_OF_RANGE",
-    "UNIMPLEMENTED", "INTERNAL",          "UNAVAILABLE",         "DATA_LOSS",          "UNAUTHENTICATED"};
+    "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+    "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+    "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+    "DATA_LOSS", "UNAUTHENTICATED"};
 
 template <class E, std::size_t N>
 std::optional<E> find_word(const std::array<std::string_view, N>& words, std::string_view text) {

@@ -51,7 +51,8 @@ std::multiset<std::string> expected_places(const std::string& text) {
   constexpr std::string_view kExpect = "# expect: ";
   std::multiset<std::string> out;
   std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line) && line.rfind(kExpect, 0) == 0;) out.insert(line.substr(kExpect.size()));
+  for (std::string line; std::getline(lines, line) && line.rfind(kExpect, 0) == 0;)
+    out.insert(line.substr(kExpect.size()));
   return out;
 }
 
@@ -118,8 +119,10 @@ TEST(PolicyParseTest, DiagnosticsPointAtTheValueTheKeyOrTheMapping) {
       {with("rules:\n  - {name: r, capability: c, stage: off, tenant: [a]}\n"),
        "x.yaml:5:42: error[P010]: unknown key \"tenant\" (did you mean \"tenants\"?)"},
       {with("name: b\n"), "x.yaml:4:1: error[P011]: the key \"name\" stands here a second time (keep one of them)"},
-      {with("rules:\n  - name: r\n    stage: off\n"), "x.yaml:5:5: error[P012]: the key \"capability\" is missing here"},
-      {with("rules:\n  -   capability: c\n      stage: off\n"), "x.yaml:5:7: error[P012]: the key \"name\" is missing here"},
+      {with("rules:\n  - name: r\n    stage: off\n"),
+       "x.yaml:5:5: error[P012]: the key \"capability\" is missing here"},
+      {with("rules:\n  -   capability: c\n      stage: off\n"),
+       "x.yaml:5:7: error[P012]: the key \"name\" is missing here"},
       {with("rules:\n"), "x.yaml:4:1: error[P015]: \"rules\" has no value (give it one, or take the key out)"},
       {with("rules: []\n"), "x.yaml:4:8: error[P015]: this list is empty (leave the key out, or name something)"},
   };
@@ -127,9 +130,9 @@ TEST(PolicyParseTest, DiagnosticsPointAtTheValueTheKeyOrTheMapping) {
 }
 
 TEST(PolicyParseTest, DiagnosticsNameTheWayThroughTheFile) {
-  const auto all = complaints(
-      with("rules:\n  - {name: a, capability: c, stage: off}\n"
-           "  - {name: b, capability: c, stage: shadow, reads: {shadow: {percent: 101}}, match: {\"a b\": [\"x,y\"]}}\n"));
+  const auto all = complaints(with(
+      "rules:\n  - {name: a, capability: c, stage: off}\n"
+      "  - {name: b, capability: c, stage: shadow, reads: {shadow: {percent: 101}}, match: {\"a b\": [\"x,y\"]}}\n"));
   ASSERT_EQ(all.size(), 3u);
   EXPECT_EQ(all[0].yaml_path, "rules[1].reads.shadow.percent");
   EXPECT_EQ(all[1].yaml_path, "rules[1].match[\"a b\"]");
@@ -138,7 +141,8 @@ TEST(PolicyParseTest, DiagnosticsNameTheWayThroughTheFile) {
 
 TEST(PolicyParseTest, AFieldOfLaterWorkIsRefusedByNameWithWhatToDo) {
   const std::string text = only_complaint(
-      "apiVersion: ficus/v1\nname: example\nupstreams: {a: {endpoints: [\"a:1\"], tls: {ca_file: ca.pem}}}\nownership_epoch: 1\n");
+      "apiVersion: ficus/v1\nname: example\nupstreams: {a: {endpoints: [\"a:1\"], tls: {ca_file: "
+      "ca.pem}}}\nownership_epoch: 1\n");
   EXPECT_THAT(text, HasSubstr("error[P013]: \"tls\" is not supported yet (take it out:"));
   EXPECT_THAT(only_complaint(with("capabilities: {c: {legacy: a, new: a, reads: [s.S/M], replication: facade}}\n")),
               HasSubstr("error[P013]: replication by the facade is not supported yet (write external"));
@@ -149,8 +153,8 @@ TEST(PolicyParseTest, ASecretNeverStandsInADiagnostic) {
   for (const std::string& text : {
            "apiVersion: ficus/v1\nname: n\nupstreams: {a: {endpoints: [\"a:1\"], metadata: {set: {x-key: \"" + secret +
                "\"}}}}\nownership_epoch: 1\n",
-           with("capabilities: {c: {legacy: a, new: a, reads: [s.S/M], overrides: {metadata: x-side, token: \"" + secret +
-                "\"}}}\n"),
+           with("capabilities: {c: {legacy: a, new: a, reads: [s.S/M], overrides: {metadata: x-side, token: \"" +
+                secret + "\"}}}\n"),
        }) {
     const std::vector<Diagnostic> all = complaints(text);
     ASSERT_EQ(all.size(), 1u);
@@ -159,9 +163,10 @@ TEST(PolicyParseTest, ASecretNeverStandsInADiagnostic) {
 }
 
 TEST(PolicyParseTest, YamlsOwnTypesHaveNoSay) {
-  const Policy policy = parsed(with(
-      "tenant_groups: {g: [no, off, 007, 1e3, true, 2027-01-01, \"null\", \"~\"]}\n"
-      "rules:\n  - {name: on, capability: yes, stage: off, reads: {shadow: {percent: \"5\"}}, until: \"2027-01-31\"}\n"));
+  const Policy policy =
+      parsed(with("tenant_groups: {g: [no, off, 007, 1e3, true, 2027-01-01, \"null\", \"~\"]}\n"
+                  "rules:\n  - {name: on, capability: yes, stage: off, reads: {shadow: {percent: \"5\"}}, until: "
+                  "\"2027-01-31\"}\n"));
   std::vector<std::string> names;
   for (const NamePattern& member : policy.tenant_groups.at(0).members) names.push_back(member.text);
   EXPECT_THAT(names, ElementsAre("no", "off", "007", "1e3", "true", "2027-01-01", "null", "~"));
@@ -173,7 +178,8 @@ TEST(PolicyParseTest, YamlsOwnTypesHaveNoSay) {
 
 TEST(PolicyParseTest, ReadsEveryFieldOfTheWholePolicy) {
   const auto files = test::policy_files("tests/testdata/policies/valid");
-  const auto file = std::find_if(files.begin(), files.end(), [](const auto& f) { return f.name == "insurer_full.yaml"; });
+  const auto file =
+      std::find_if(files.begin(), files.end(), [](const auto& f) { return f.name == "insurer_full.yaml"; });
   ASSERT_NE(file, files.end());
   const Policy policy = parsed(file->text);
   EXPECT_EQ(policy.name.value, "insurer");
@@ -240,9 +246,9 @@ TEST(PolicyParseTest, ReadsEveryFieldOfTheWholePolicy) {
 }
 
 TEST(PolicyParseTest, AliasesStandForWhatTheyName) {
-  const Policy policy = parsed(
-      with("rules:\n  - &r {name: a, capability: c, stage: off, tenants: &t [x, y]}\n"
-           "  - {name: b, capability: c, stage: off, tenants: *t}\n"));
+  const Policy policy =
+      parsed(with("rules:\n  - &r {name: a, capability: c, stage: off, tenants: &t [x, y]}\n"
+                  "  - {name: b, capability: c, stage: off, tenants: *t}\n"));
   EXPECT_EQ(policy.rules.at(1).tenants, policy.rules.at(0).tenants);
 }
 

@@ -32,7 +32,8 @@ TEST(PolicyPrintTest, ACheckableRandomPolicyPassesTheCheck) {
   for (std::uint64_t seed = 0; seed < 1000; ++seed) {
     const Policy policy = test::random_policy(seed, {.checkable = true});
     for (const Diagnostic& d : check_policy({policy, nullptr, today})) {
-      ASSERT_NE(d.level, DiagnosticLevel::kError) << "seed " << seed << ": " << to_string(d) << "\n" << print_policy(policy);
+      ASSERT_NE(d.level, DiagnosticLevel::kError) << "seed " << seed << ": " << to_string(d) << "\n"
+                                                  << print_policy(policy);
     }
   }
 }

@@ -20,11 +20,26 @@ std::string outcome(const Parsed<std::string>& parsed) {
 }
 
 TEST(PolicyValuesTest, DurationsHaveAUnitAndNoFraction) {
-  const std::pair<std::string_view, std::string_view> table[] = {
-      {"200ms", "200ms"}, {"2s", "2s"},   {"5m", "5m"},     {"1000ms", "1s"}, {"60s", "1m"},  {"90s", "90s"},
-      {"1h", "!P027"},    {"", "!P027"},  {"s", "!P027"},   {"2", "!P027"},   {"2S", "!P027"}, {"2 s", "!P027"},
-      {"1.5s", "!P027"},  {"-1s", "!P027"}, {"02s", "!P027"}, {"2ms2s", "!P027"}, {"0s", "!P037"}, {"61m", "!P037"},
-      {"18446744073709551615m", "!P027"}, {"999999999999999999m", "!P027"}};
+  const std::pair<std::string_view, std::string_view> table[] = {{"200ms", "200ms"},
+                                                                 {"2s", "2s"},
+                                                                 {"5m", "5m"},
+                                                                 {"1000ms", "1s"},
+                                                                 {"60s", "1m"},
+                                                                 {"90s", "90s"},
+                                                                 {"1h", "!P027"},
+                                                                 {"", "!P027"},
+                                                                 {"s", "!P027"},
+                                                                 {"2", "!P027"},
+                                                                 {"2S", "!P027"},
+                                                                 {"2 s", "!P027"},
+                                                                 {"1.5s", "!P027"},
+                                                                 {"-1s", "!P027"},
+                                                                 {"02s", "!P027"},
+                                                                 {"2ms2s", "!P027"},
+                                                                 {"0s", "!P037"},
+                                                                 {"61m", "!P037"},
+                                                                 {"18446744073709551615m", "!P027"},
+                                                                 {"999999999999999999m", "!P027"}};
   for (const auto& [text, want] : table) {
     EXPECT_EQ(outcome(parse_duration(text, milliseconds(1), hours(1)), print_duration), want) << text;
   }
@@ -32,16 +47,28 @@ TEST(PolicyValuesTest, DurationsHaveAUnitAndNoFraction) {
 
 TEST(PolicyValuesTest, SizesHaveAUnit) {
   const std::pair<std::string_view, std::string_view> table[] = {
-      {"64KiB", "64KiB"}, {"1MiB", "1MiB"}, {"1024KiB", "1MiB"}, {"1000B", "1000B"},  {"2048B", "2KiB"}, {"64", "!P028"},
-      {"64kib", "!P028"}, {"64KB", "!P028"}, {"1GiB", "!P028"},  {"1.5MiB", "!P028"}, {"0B", "!P037"},   {"17MiB", "!P037"}};
+      {"64KiB", "64KiB"}, {"1MiB", "1MiB"},    {"1024KiB", "1MiB"}, {"1000B", "1000B"},
+      {"2048B", "2KiB"},  {"64", "!P028"},     {"64kib", "!P028"},  {"64KB", "!P028"},
+      {"1GiB", "!P028"},  {"1.5MiB", "!P028"}, {"0B", "!P037"},     {"17MiB", "!P037"}};
   for (const auto& [text, want] : table) EXPECT_EQ(outcome(parse_size(text, 1, 16 << 20), print_size), want) << text;
 }
 
 TEST(PolicyValuesTest, CountsAreDigitsOnly) {
-  const std::pair<std::string_view, std::string_view> table[] = {
-      {"1", "1"},          {"65535", "65535"}, {"0", "!P037"},  {"65536", "!P037"}, {"99999999999999999999999", "!P037"},
-      {"010", "!P026"},    {"00", "!P026"},    {"", "!P026"},   {"-1", "!P026"},    {"+1", "!P026"},
-      {"1_000", "!P026"},  {"0x10", "!P026"},  {"1.0", "!P026"}, {" 1", "!P026"},   {"1 ", "!P026"}};
+  const std::pair<std::string_view, std::string_view> table[] = {{"1", "1"},
+                                                                 {"65535", "65535"},
+                                                                 {"0", "!P037"},
+                                                                 {"65536", "!P037"},
+                                                                 {"99999999999999999999999", "!P037"},
+                                                                 {"010", "!P026"},
+                                                                 {"00", "!P026"},
+                                                                 {"", "!P026"},
+                                                                 {"-1", "!P026"},
+                                                                 {"+1", "!P026"},
+                                                                 {"1_000", "!P026"},
+                                                                 {"0x10", "!P026"},
+                                                                 {"1.0", "!P026"},
+                                                                 {" 1", "!P026"},
+                                                                 {"1 ", "!P026"}};
   for (const auto& [text, want] : table) {
     EXPECT_EQ(outcome(parse_count(text, 1, 65535), [](std::uint64_t n) { return std::to_string(n); }), want) << text;
   }
@@ -54,22 +81,46 @@ TEST(PolicyValuesTest, EveryPercentageIsExact) {
     ASSERT_TRUE(parsed) << to_string(percent);
     ASSERT_EQ(*parsed, percent);
   }
-  const std::pair<std::string_view, std::string_view> table[] = {
-      {"5", "5"},         {"5.0", "5"},     {"0.2500", "0.25"}, {"100.0000", "100"}, {"99.9999", "99.9999"}, {"0", "0"},
-      {"100.0001", "!P037"}, {"101", "!P037"}, {"1000000000000000000000", "!P029"}, {"5%", "!P029"}, {".5", "!P029"},
-      {"5.", "!P029"},    {"05", "!P029"},  {"1e1", "!P029"},   {"-0", "!P029"},     {"0.00001", "!P029"}, {"", "!P029"},
-      {"5,5", "!P029"},   {"nan", "!P029"}, {"%", "!P029"}};
+  const std::pair<std::string_view, std::string_view> table[] = {{"5", "5"},
+                                                                 {"5.0", "5"},
+                                                                 {"0.2500", "0.25"},
+                                                                 {"100.0000", "100"},
+                                                                 {"99.9999", "99.9999"},
+                                                                 {"0", "0"},
+                                                                 {"100.0001", "!P037"},
+                                                                 {"101", "!P037"},
+                                                                 {"1000000000000000000000", "!P029"},
+                                                                 {"5%", "!P029"},
+                                                                 {".5", "!P029"},
+                                                                 {"5.", "!P029"},
+                                                                 {"05", "!P029"},
+                                                                 {"1e1", "!P029"},
+                                                                 {"-0", "!P029"},
+                                                                 {"0.00001", "!P029"},
+                                                                 {"", "!P029"},
+                                                                 {"5,5", "!P029"},
+                                                                 {"nan", "!P029"},
+                                                                 {"%", "!P029"}};
   for (const auto& [text, want] : table) {
     EXPECT_EQ(outcome(parse_percent(text), [](Percent p) { return to_string(p); }), want) << text;
   }
 }
 
 TEST(PolicyValuesTest, DatesAreDaysThatExist) {
-  const std::pair<std::string_view, std::string_view> table[] = {
-      {"2027-03-31", "2027-03-31"}, {"2024-02-29", "2024-02-29"}, {"0001-01-01", "0001-01-01"}, {"2027-02-29", "!P030"},
-      {"2027-04-31", "!P030"},      {"2027-13-01", "!P030"},      {"2027-00-01", "!P030"},      {"2027-01-00", "!P030"},
-      {"27-01-01", "!P030"},        {"2027-1-1", "!P030"},        {"2027/01/01", "!P030"},      {"2027-01-0a", "!P030"},
-      {"", "!P030"},                {"2027-01-011", "!P030"}};
+  const std::pair<std::string_view, std::string_view> table[] = {{"2027-03-31", "2027-03-31"},
+                                                                 {"2024-02-29", "2024-02-29"},
+                                                                 {"0001-01-01", "0001-01-01"},
+                                                                 {"2027-02-29", "!P030"},
+                                                                 {"2027-04-31", "!P030"},
+                                                                 {"2027-13-01", "!P030"},
+                                                                 {"2027-00-01", "!P030"},
+                                                                 {"2027-01-00", "!P030"},
+                                                                 {"27-01-01", "!P030"},
+                                                                 {"2027-1-1", "!P030"},
+                                                                 {"2027/01/01", "!P030"},
+                                                                 {"2027-01-0a", "!P030"},
+                                                                 {"", "!P030"},
+                                                                 {"2027-01-011", "!P030"}};
   for (const auto& [text, want] : table) EXPECT_EQ(outcome(parse_date(text), print_date), want) << text;
 }
 
@@ -81,10 +132,15 @@ TEST(PolicyValuesTest, BoolsAreTheTwoWords) {
 
 TEST(PolicyValuesTest, FileNamesStayBesideOrBelowThePolicy) {
   const std::pair<std::string_view, std::string_view> table[] = {
-      {"a.pb", "a.pb"},  {"certs/new.key", "certs/new.key"}, {"..a", "..a"},    {"a..b/c", "a..b/c"}, {"a b", "a b"},
-      {"", "!P024"},     {"/a", "!P024"},  {"..", "!P024"},   {"../a", "!P024"}, {"a/..", "!P024"},
-      {"a/../b", "!P024"}, {"./a", "!P024"}, {"a/./b", "!P024"}, {"a//b", "!P024"}, {"a/", "!P024"},
-      {std::string_view("a\0", 2), "!P024"}, {"a\n", "!P024"}};
+      {"a.pb", "a.pb"},    {"certs/new.key", "certs/new.key"},
+      {"..a", "..a"},      {"a..b/c", "a..b/c"},
+      {"a b", "a b"},      {"", "!P024"},
+      {"/a", "!P024"},     {"..", "!P024"},
+      {"../a", "!P024"},   {"a/..", "!P024"},
+      {"a/../b", "!P024"}, {"./a", "!P024"},
+      {"a/./b", "!P024"},  {"a//b", "!P024"},
+      {"a/", "!P024"},     {std::string_view("a\0", 2), "!P024"},
+      {"a\n", "!P024"}};
   for (const auto& [text, want] : table) EXPECT_EQ(outcome(parse_file_name(text)), want) << text;
   EXPECT_EQ(outcome(parse_file_reference("file:new.key")), "new.key");
   EXPECT_EQ(outcome(parse_file_reference("file:../new.key")), "!P024");
@@ -108,12 +164,51 @@ TEST(PolicyValuesTest, EndpointsAreHostAndPort) {
       {"3com:80", "3com 80"},
   };
   for (const auto& [text, want] : good) EXPECT_EQ(outcome(parse_endpoint(text), print), want) << text;
-  for (std::string_view text :
-       {"", ":", "a", "a:", ":1", "a:0", "a:65536", "a:01", "a:+1", "a: 1", "a b:1", "http://a:1", "a/b:1", "::1:80", "[::1]",
-        "[]:1", "[:]:1", "[:::]:1", "[1]:1", "[1:2:3:4:5:6:7]:1", "[1:2:3:4:5:6:7:8:9]:1", "[1::2::3]:1", "[12345::]:1",
-        "[g::]:1", "[1:2:3:4:5:6:7::8]x:1", "[::1%eth0]:1", "[127.0.0.1]:1", "[::1.2.3]:1", "[::1.2.3.256]:1", "[1:]:1",
-        "[:1]:1", "256.0.0.1:1", "1.2.3:1", "1.2.3.4.5:1", "01.2.3.4:1", "127.1:1", "a..b:1", ".a:1", "a.:1", "-a:1",
-        "a-:1", "a-.b:1", "a.-b:1", "1:1", "a\n:1"}) {
+  for (std::string_view text : {"",
+                                ":",
+                                "a",
+                                "a:",
+                                ":1",
+                                "a:0",
+                                "a:65536",
+                                "a:01",
+                                "a:+1",
+                                "a: 1",
+                                "a b:1",
+                                "http://a:1",
+                                "a/b:1",
+                                "::1:80",
+                                "[::1]",
+                                "[]:1",
+                                "[:]:1",
+                                "[:::]:1",
+                                "[1]:1",
+                                "[1:2:3:4:5:6:7]:1",
+                                "[1:2:3:4:5:6:7:8:9]:1",
+                                "[1::2::3]:1",
+                                "[12345::]:1",
+                                "[g::]:1",
+                                "[1:2:3:4:5:6:7::8]x:1",
+                                "[::1%eth0]:1",
+                                "[127.0.0.1]:1",
+                                "[::1.2.3]:1",
+                                "[::1.2.3.256]:1",
+                                "[1:]:1",
+                                "[:1]:1",
+                                "256.0.0.1:1",
+                                "1.2.3:1",
+                                "1.2.3.4.5:1",
+                                "01.2.3.4:1",
+                                "127.1:1",
+                                "a..b:1",
+                                ".a:1",
+                                "a.:1",
+                                "-a:1",
+                                "a-:1",
+                                "a-.b:1",
+                                "a.-b:1",
+                                "1:1",
+                                "a\n:1"}) {
     EXPECT_EQ(outcome(parse_endpoint(text), print), "!P025") << text;
   }
 }
@@ -174,16 +269,26 @@ TEST(PolicyValuesTest, MetadataNamesAreLowerCaseAndOurs) {
     bool read, set, remove, test;
   };
   const Row table[] = {
-      {"x-tenant-id", true, true, true, true},  {"authorization", true, true, true, true},
-      {"user-agent", true, true, true, true},   {"a.b_c-1", true, true, true, true},
-      {"token-bin", false, false, true, true},  {"x-ficus-shadow", false, false, false, true},
-      {"x-ficus-a", false, false, false, false}, {"grpc-timeout", false, false, false, false},
-      {"te", false, false, false, false},       {"content-type", false, false, false, false},
-      {"host", false, false, false, false},     {"connection", false, false, false, false},
-      {"proxy-connection", false, false, false, false}, {":path", false, false, false, false},
-      {"X-Tenant", false, false, false, false}, {"", false, false, false, false},
-      {"a b", false, false, false, false},      {"a:b", false, false, false, false},
-      {"\xc3\xa4", false, false, false, false}, {"a\n", false, false, false, false},
+      {"x-tenant-id", true, true, true, true},
+      {"authorization", true, true, true, true},
+      {"user-agent", true, true, true, true},
+      {"a.b_c-1", true, true, true, true},
+      {"token-bin", false, false, true, true},
+      {"x-ficus-shadow", false, false, false, true},
+      {"x-ficus-a", false, false, false, false},
+      {"grpc-timeout", false, false, false, false},
+      {"te", false, false, false, false},
+      {"content-type", false, false, false, false},
+      {"host", false, false, false, false},
+      {"connection", false, false, false, false},
+      {"proxy-connection", false, false, false, false},
+      {":path", false, false, false, false},
+      {"X-Tenant", false, false, false, false},
+      {"", false, false, false, false},
+      {"a b", false, false, false, false},
+      {"a:b", false, false, false, false},
+      {"\xc3\xa4", false, false, false, false},
+      {"a\n", false, false, false, false},
   };
   for (const Row& row : table) {
     EXPECT_EQ(parse_metadata_name(row.name, MetadataUse::kRead).has_value(), row.read) << row.name;
@@ -195,7 +300,8 @@ TEST(PolicyValuesTest, MetadataNamesAreLowerCaseAndOurs) {
 
 TEST(PolicyValuesTest, MetadataValuesArePrintableAscii) {
   for (std::string_view text : {"a", "a b", "Bearer x,y;z", "~"}) EXPECT_TRUE(parse_metadata_value(text)) << text;
-  for (std::string_view text : std::initializer_list<std::string_view>{"", " a", "a ", "a\tb", "a\r\nb", "\x7f", "\xc3\xa4", {"a\0b", 3}}) {
+  for (std::string_view text :
+       std::initializer_list<std::string_view>{"", " a", "a ", "a\tb", "a\r\nb", "\x7f", "\xc3\xa4", {"a\0b", 3}}) {
     EXPECT_FALSE(parse_metadata_value(text)) << text;
   }
 }
@@ -205,13 +311,12 @@ TEST(PolicyValuesTest, MethodsAreServiceAndMethod) {
   struct Row {
     std::string_view text, service, want;
   };
-  const Row table[] = {{"pkg.S/M", "", "pkg.S M"},      {"S/M", "", "S M"},          {"pkg.S/*", "", "pkg.S *"},
-                       {"M", "pkg.S", "pkg.S M"},       {"*", "pkg.S", "pkg.S *"},   {"o.T/M", "pkg.S", "o.T M"},
-                       {"M", "", "!P033"},              {"*", "", "!P033"},          {"/pkg.S/M", "", "!P033"},
-                       {"pkg.S/M/N", "", "!P033"},      {"pkg.S/", "pkg.S", "!P033"}, {"/M", "pkg.S", "!P033"},
-                       {"pkg.S/M*", "", "!P033"},       {"pkg./M", "", "!P033"},     {".S/M", "", "!P033"},
-                       {"1a/M", "", "!P033"},           {"a-b/M", "", "!P033"},      {"", "pkg.S", "!P033"},
-                       {"pkg.*/M", "", "!P033"},        {"M\n", "pkg.S", "!P033"}};
+  const Row table[] = {
+      {"pkg.S/M", "", "pkg.S M"}, {"S/M", "", "S M"},          {"pkg.S/*", "", "pkg.S *"},   {"M", "pkg.S", "pkg.S M"},
+      {"*", "pkg.S", "pkg.S *"},  {"o.T/M", "pkg.S", "o.T M"}, {"M", "", "!P033"},           {"*", "", "!P033"},
+      {"/pkg.S/M", "", "!P033"},  {"pkg.S/M/N", "", "!P033"},  {"pkg.S/", "pkg.S", "!P033"}, {"/M", "pkg.S", "!P033"},
+      {"pkg.S/M*", "", "!P033"},  {"pkg./M", "", "!P033"},     {".S/M", "", "!P033"},        {"1a/M", "", "!P033"},
+      {"a-b/M", "", "!P033"},     {"", "pkg.S", "!P033"},      {"pkg.*/M", "", "!P033"},     {"M\n", "pkg.S", "!P033"}};
   for (const Row& row : table) EXPECT_EQ(outcome(parse_method(row.text, row.service), print), row.want) << row.text;
 }
 
@@ -231,7 +336,8 @@ TEST(PolicyValuesTest, NoParserTakesRandomBytesBadly) {
     if (const auto p = parse_percent(text)) {
       EXPECT_EQ(*parse_percent(to_string(*p)), *p);
     }
-    for (PatternForms forms : {PatternForms::kTenants, PatternForms::kConsumers, PatternForms::kNames, PatternForms::kValues}) {
+    for (PatternForms forms :
+         {PatternForms::kTenants, PatternForms::kConsumers, PatternForms::kNames, PatternForms::kValues}) {
       (void)parse_name_pattern(text, forms);
     }
     (void)parse_endpoint(text);

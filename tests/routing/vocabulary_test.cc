@@ -11,10 +11,10 @@ TEST(VocabularyTest, SidesGoToTextAndBack) {
 }
 
 TEST(VocabularyTest, StagesGoToTextAndBack) {
-  const std::pair<Stage, std::string_view> table[] = {
-      {Stage::kOff, "off"},       {Stage::kDualWrite, "dual_write"}, {Stage::kShadow, "shadow"},
-      {Stage::kCanary, "canary"}, {Stage::kLive, "live"},            {Stage::kRampdown, "rampdown"},
-      {Stage::kComplete, "complete"}};
+  const std::pair<Stage, std::string_view> table[] = {{Stage::kOff, "off"},          {Stage::kDualWrite, "dual_write"},
+                                                      {Stage::kShadow, "shadow"},    {Stage::kCanary, "canary"},
+                                                      {Stage::kLive, "live"},        {Stage::kRampdown, "rampdown"},
+                                                      {Stage::kComplete, "complete"}};
   for (const auto& [stage, word] : table) {
     EXPECT_EQ(to_string(stage), word);
     EXPECT_EQ(parse_stage(word), stage);
@@ -60,8 +60,8 @@ TEST(VocabularyTest, NearWordsAreNoWords) {
 
 TEST(VocabularyTest, APercentIsTheShortestExactDecimal) {
   const std::pair<std::uint32_t, std::string_view> table[] = {
-      {0, "0"},           {1, "0.0001"},    {10, "0.001"},     {2500, "0.25"},        {10'000, "1"},
-      {50'000, "5"},      {55'000, "5.5"},  {123'456, "12.3456"}, {999'999, "99.9999"}, {1'000'000, "100"},
+      {0, "0"},           {1, "0.0001"},   {10, "0.001"},        {2500, "0.25"},       {10'000, "1"},
+      {50'000, "5"},      {55'000, "5.5"}, {123'456, "12.3456"}, {999'999, "99.9999"}, {1'000'000, "100"},
       {100'100, "10.01"}, {990'000, "99"}};
   for (const auto& [millionths, want] : table) EXPECT_EQ(to_string(Percent{millionths}), want);
 }

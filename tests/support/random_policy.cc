@@ -41,8 +41,9 @@ class Maker {
   // One line for people, with everything in it that YAML could stumble over.
   std::string line() {
     if (checkable()) return "because " + number();
-    static const char* const kParts[] = {"a", " ", ": ", " #", "\"", "'", "\\", "\\n", "{", "]", ",", "&x", "*", "!t", "%",
-                                         "@", "`", "|", ">", "- ", "? ", "null", "~", "yes", "0x1f", "\xc3\xa4", "\xf0\x9f\x98\x80"};
+    static const char* const kParts[] = {"a", " ",  ": ", " #",   "\"", "'",   "\\",   "\\n",      "{",
+                                         "]", ",",  "&x", "*",    "!t", "%",   "@",    "`",        "|",
+                                         ">", "- ", "? ", "null", "~",  "yes", "0x1f", "\xc3\xa4", "\xf0\x9f\x98\x80"};
     std::string text;
     for (std::size_t left = 1 + below(8); left > 0; --left) text += kParts[below(std::size(kParts))];
     return text;
@@ -52,7 +53,8 @@ class Maker {
   std::string caller_name(std::string_view stem) {
     std::string text = std::string(stem) + number();
     if (checkable()) return text;
-    static const char* const kParts[] = {"x", ": ", "'", "\"", "\\", "#", "no", "{", "]", "&", "\xc3\xa4", "group:", "null"};
+    static const char* const kParts[] = {"x", ": ", "'", "\"",       "\\",     "#",   "no",
+                                         "{", "]",  "&", "\xc3\xa4", "group:", "null"};
     for (std::size_t left = below(4); left > 0; --left) text = kParts[1 + below(std::size(kParts) - 1)] + text + 'x';
     const std::size_t first = text.find_first_not_of(' ');
     text = text.substr(first);
@@ -176,7 +178,8 @@ class Maker {
       if (one_in(2)) capability.service = Text{service, {}};
       const std::size_t kinds = below(3);  // reads, writes, both
       if (kinds != 1) {
-        for (std::size_t m = 0; m <= below(3); ++m) capability.reads.push_back(method(service, "Read" + std::to_string(m)));
+        for (std::size_t m = 0; m <= below(3); ++m)
+          capability.reads.push_back(method(service, "Read" + std::to_string(m)));
       }
       if (kinds != 0) {
         for (std::size_t m = 0; m <= below(3); ++m) {
@@ -224,7 +227,8 @@ class Maker {
   }
 
   PathRule path() {
-    static const char* const kPaths[] = {"**.updated_at", "policy.premium.**", "policy.*.id", "**", "policy.labels[a.b c]", "id"};
+    static const char* const kPaths[] = {
+        "**.updated_at", "policy.premium.**", "policy.*.id", "**", "policy.labels[a.b c]", "id"};
     PathRule rule;
     rule.path = *PathPattern::parse(std::string(kPaths[below(std::size(kPaths))]));
     return rule;
@@ -239,7 +243,8 @@ class Maker {
       rule.contact = maybe_line();
       compare.ignore.push_back(std::move(rule));
     }
-    for (auto* list : {&compare.unordered, &compare.critical, &compare.major, &compare.minor, &compare.plain, &compare.redact}) {
+    for (auto* list :
+         {&compare.unordered, &compare.critical, &compare.major, &compare.minor, &compare.plain, &compare.redact}) {
       if (one_in(3)) list->push_back(path());
     }
     compare.values_plain = one_in(2);
