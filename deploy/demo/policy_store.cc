@@ -5,13 +5,15 @@
 #include <algorithm>
 #include <tuple>
 
+#include "deploy/demo/process.h"
+
 namespace insurer {
 namespace {
 
 using google::protobuf::util::TimeUtil;
 
 std::string make_log_id(Side side) {
-  return std::string(to_string(side)) + "-" + TimeUtil::ToString(TimeUtil::GetCurrentTime());
+  return std::string(to_string(side)) + "-" + TimeUtil::ToString(timestamp_now());
 }
 
 pb::Endorsement endorsement_of(const pb::EndorseAddressRequest& request) {
@@ -36,7 +38,7 @@ PolicyStore::PolicyStore(Side side, std::uint64_t seed, std::size_t policies) : 
   }
 }
 
-void PolicyStore::stamp(pb::Policy& policy) const { *policy.mutable_updated_at() = TimeUtil::GetCurrentTime(); }
+void PolicyStore::stamp(pb::Policy& policy) const { *policy.mutable_updated_at() = timestamp_now(); }
 
 const PolicyStore::Entry* PolicyStore::find(std::string_view number) const {
   const auto index = policy_index(number);
@@ -118,7 +120,7 @@ std::optional<pb::Policy> PolicyStore::endorse_address(const pb::EndorseAddressR
   change.set_version(entry->current.version() + 1);
   *change.mutable_address() = request.address();
   *change.mutable_endorsement() = endorsement_of(request);
-  *change.mutable_committed_at() = TimeUtil::GetCurrentTime();
+  *change.mutable_committed_at() = timestamp_now();
   take(*entry, change);
   log_.push_back(std::move(change));
   grown_.notify_all();

@@ -1,5 +1,8 @@
 #include "deploy/demo/process.h"
 
+#include <google/protobuf/util/time_util.h>
+
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -48,6 +51,12 @@ std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+google::protobuf::Timestamp timestamp_now() {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count());
 }
 
 std::string code_name(grpc::StatusCode code) {

@@ -1,6 +1,7 @@
 // What the demo's programs share: stopping on a signal, telling their ports, channels to loopback.
 #pragma once
 
+#include <google/protobuf/timestamp.pb.h>
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
@@ -24,6 +25,9 @@ bool write_port_file(const std::string& file, const std::vector<std::pair<std::s
 
 // A cleartext channel with connections of its own that no proxy variable of the environment reaches.
 std::shared_ptr<grpc::Channel> open_channel(const std::string& address);
+
+// The wall clock in nanoseconds; protobuf's own TimeUtil::GetCurrentTime knows whole seconds only.
+google::protobuf::Timestamp timestamp_now();
 
 // "UNAVAILABLE"
 std::string code_name(grpc::StatusCode code);

@@ -87,7 +87,7 @@ class Carrier {
 
   // Waits until the change is old enough, then applies it, however often that takes. False when stopping.
   bool deliver(const replication::Change& change) {
-    const auto age = milliseconds(TimeUtil::DurationToMilliseconds(TimeUtil::GetCurrentTime() - change.committed_at()));
+    const auto age = milliseconds(TimeUtil::DurationToMilliseconds(timestamp_now() - change.committed_at()));
     if (pause(std::max(milliseconds(0), behind_ - age))) return false;
     replication::ApplyChangeRequest request;
     *request.mutable_change() = change;

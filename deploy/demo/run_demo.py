@@ -27,6 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 START_LIMIT_SECONDS = 30
 STOP_AT = 0.25           # of the reads sent, when --stop-new stops the new side
 STOPPED_SECONDS = 3
+STOPPED_TIMEOUT_MS = 1000  # of calls meanwhile: short enough to fail several times
 PR_SET_PDEATHSIG = 1
 
 
@@ -62,6 +63,8 @@ class Demo:
         self.build = pathlib.Path(args.build_dir).resolve()
         self.run_dir = pathlib.Path(args.run_dir or tempfile.mkdtemp(prefix='ficus-demo-')).resolve()
         self.run_dir.mkdir(parents=True, exist_ok=True)
+        for stale in [*self.run_dir.glob('*.ports.json'), *self.run_dir.glob('*.jsonl*')]:
+            stale.unlink()  # of an earlier run: its ports are somebody else's by now
         self.processes = {}  # name -> Popen, in the order they were started
 
     # ---- processes ----
@@ -133,7 +136,7 @@ class Demo:
 
     def traffic_command(self, timeout_ms):
         return [self.binary('deploy/demo/demo-traffic'), '--ficus', self.listen, '--legacy', self.legacy['listen'], '--new', self.new['listen'],
-                '--policies', str(self.args.policies), '--timeout-ms', str(timeout_ms)]
+                '--policies', str(self.args.policies), '--rate', str(self.args.policies * 4 // 10), '--timeout-ms', str(timeout_ms)]
 
     def stop_new_side(self):
         process = self.processes['new']
@@ -146,7 +149,7 @@ class Demo:
     def play_traffic(self):
         """Runs the traffic to its end, shows its progress, and returns what it saw."""
         with open(self.run_dir / 'traffic.json', 'wb') as out:
-            process = subprocess.Popen(self.traffic_command(250 if self.args.stop_new else 2000), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True,
+            process = subprocess.Popen(self.traffic_command(STOPPED_TIMEOUT_MS if self.args.stop_new else 5000), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True,
                                        start_new_session=True, preexec_fn=die_with_parent)
         try:
             stopped = not self.args.stop_new
@@ -179,7 +182,7 @@ class Demo:
     def what_next(self):
         pids = {name: process.pid for name, process in self.processes.items()}
         proto = '-I proto --decode insurance.policy.v1.GetPolicyResponse proto/insurance/policy/v1/policy_service.proto'
-        traffic = ' '.join(self.traffic_command(250))
+        traffic = ' '.join(self.traffic_command(STOPPED_TIMEOUT_MS))
         return f'''
 Everything keeps running; its files are in {self.run_dir}. From {ROOT} try:
 

@@ -236,6 +236,7 @@ struct Options {
   std::size_t policies = 10'000;
   unsigned threads = 4;
   unsigned timeout_ms = 1000;
+  unsigned rate = 4000;
   bool reads_only = false;
 };
 
@@ -327,18 +328,23 @@ class Traffic {
     }
   }
 
-  // All tenants at once, each with threads of its own: one that waits delays no other.
+  // All tenants at once, each with threads of its own: one that waits delays no other. At a rate, not as fast as it
+  // goes: shadows push back on nobody, so traffic without a pace would only find out which limit they reach first.
   void read() {
     std::size_t total = 0;
     for (const auto& calls : plan_.reads) total += calls.size();
     Progress progress("reads", total);
     std::array<std::atomic<std::size_t>, kTenants.size()> next{};
+    std::atomic<unsigned> sent{0};
+    const auto begin = Clock::now();
+    const auto pause = std::chrono::nanoseconds(std::chrono::seconds(1)) / options_.rate;
     std::vector<std::thread> threads;
     for (std::size_t tenant = 0; tenant < kTenants.size(); ++tenant) {
       for (unsigned i = 0; i < options_.threads; ++i) {
-        threads.emplace_back([this, tenant, &next, &progress] {
+        threads.emplace_back([this, tenant, begin, pause, &next, &sent, &progress] {
           const auto& calls = plan_.reads[tenant];
           for (std::size_t at = next[tenant]++; at < calls.size(); at = next[tenant]++) {
+            std::this_thread::sleep_until(begin + sent++ * pause);
             send(*clients_[tenant], calls[at]);
             progress.step();
           }
@@ -386,6 +392,7 @@ int run(int argc, char** argv) {
       });
   app.add_option("--threads", options.threads, "Calls at a time, by tenant")->capture_default_str()->check(CLI::Range(1, 64));
   app.add_option("--timeout-ms", options.timeout_ms, "Of each call, stated as grpc-timeout")->capture_default_str();
+  app.add_option("--rate", options.rate, "Reads a second, of all tenants together")->capture_default_str()->check(CLI::Range(1, 1'000'000));
   app.add_flag("--reads-only", options.reads_only, "Only the reads of all tenants at once: no writes, no latency");
   CLI11_PARSE(app, argc, argv);
 

@@ -55,6 +55,9 @@ TrafficPlan make_plan(std::size_t policies) {
       if (!measured) calls.push_back({Method::kGetPolicy, index});
       if (index < policies / 10) calls.push_back({Method::kStreamHistory, index});
     }
+    if (tenant == kNorthwind) {
+      for (std::size_t i = 0; i < policies / 10; ++i) calls.push_back({Method::kGetPolicy, *(book[kInitech].rbegin() + static_cast<std::ptrdiff_t>(i))});
+    }
     if (tenant == kInitech || tenant == kNorthwind) {
       for (std::size_t first = 0; first < kListed; first += kPageSize) calls.push_back({Method::kListPolicies, first});
     }

@@ -4,7 +4,7 @@
 // Every policy belongs to one tenant's business (by the last digit of its number) and is read by it exactly once with
 // GetPolicy; so the shadowed reads see each seeded mistake exactly once. Of n policies (n a multiple of 1000):
 //   acme      live     n/5  policies      globex  canary  3n/10 policies
-//   initech   shadow   n/2  policies      northwind  off  none of its own; reads n/5 of initech's, without a shadow
+//   initech   shadow   n/2  policies      northwind  off  none of its own; reads 3n/10 of initech's, without a shadow
 // The first n/10 policies' histories are streamed by their tenant, initech and northwind list the first 100 policies
 // in pages of five, and each tenant moves n/500 policies to another address before the reads begin.
 #pragma once

@@ -40,9 +40,10 @@ class DemoTest(unittest.TestCase):
     def test_the_report_counts_every_call_and_every_seeded_mistake(self):
         page, report = self.demo()
         calls = {(row['tenant'], row['stage'], row['kind'], row['side']): row['calls'] for row in report['calls']}
-        canary = calls['globex', 'canary', 'read', 'new']
+        # 20 % of the keys; which ones hangs on nothing but their numbers and the capability's name.
+        canary = 58
         self.assertEqual(calls, {
-            ('northwind', 'off', 'read', 'legacy'): 220,      # 200 GetPolicy, 20 pages
+            ('northwind', 'off', 'read', 'legacy'): 320,      # 300 GetPolicy, 20 pages
             ('northwind', 'off', 'write', 'legacy'): 2,
             ('initech', 'shadow', 'read', 'legacy'): 570,     # 500 GetPolicy, 50 histories, 20 pages
             ('initech', 'shadow', 'write', 'legacy'): 2,
@@ -55,7 +56,7 @@ class DemoTest(unittest.TestCase):
 
         shares = {(share['rule'], share['share']): share for share in report['shares']}
         self.assertEqual((shares['inquiry-pilot', 'canary']['eligible'], shares['inquiry-pilot', 'canary']['in']), (330, canary))
-        self.assertAlmostEqual(shares['inquiry-pilot', 'canary']['observed_percent'], 20, delta=6)
+        self.assertEqual(shares['inquiry-pilot', 'canary']['configured_percent'], 20)
         self.assertEqual((shares['inquiry-initech', 'shadow']['eligible'], shares['inquiry-initech', 'shadow']['in']), (570, 570))
 
         inquiry = report['alignment']['policy-inquiry']
@@ -77,7 +78,8 @@ class DemoTest(unittest.TestCase):
             ('ListPolicies', 'policies.premium.amount', 'critical'): 1,
         })
         self.assertEqual(report['mismatches_by_severity'], {'critical': 13, 'major': 4})
-        self.assertEqual(set(report['ignored']), {'**.updated_at', 'policy.endorsements', 'policies.endorsements'})
+        # Every policy in every answer: 1000 of GetPolicy, 100 listed, and one an event of the histories.
+        self.assertEqual(report['ignored'], {'**.updated_at': 1515, 'policy.endorsements': 1215, 'policies.endorsements': 100})
 
         self.assertEqual(report['writes_by_side'], {'legacy': 6, 'new': 2})
         owners = report['write_owners']
@@ -85,7 +87,7 @@ class DemoTest(unittest.TestCase):
                           owners['address-update northwind']), ('new', 'legacy', 'legacy', 'legacy'))
 
         clients = report['clients']
-        self.assertEqual((clients['errors_total'], clients['wrong_answers'], clients['sent']), (0, 0, 1348))
+        self.assertEqual((clients['errors_total'], clients['wrong_answers'], clients['sent']), (0, 0, 1448))
         self.assertEqual({key: clients['writes'][key] for key in ('written', 'replicated', 'read_back_wrong')},
                          {'written': 8, 'replicated': 8, 'read_back_wrong': 0})
         self.assertGreaterEqual(clients['writes']['read_back'], 8)
