@@ -11,7 +11,7 @@ std::vector<Diagnostic> check_policy(const CheckInput& input) {
   Report report(input.policy.file);
   const MethodIndex methods(input.policy);
   std::vector<std::uint32_t> capability_of_rule = check_references(input, report);
-  check_methods(input, report);
+  check_methods(input, methods, report);
   check_keys(input, report);
   check_compare(input, methods, report);
   check_stages(input, capability_of_rule, report);

@@ -79,7 +79,7 @@ class MethodIndex {
  private:
   std::map<std::pair<std::string_view, std::string_view>, MethodPlace> places_;
 };
-void check_methods(const CheckInput& input, Report& report);
+void check_methods(const CheckInput& input, const MethodIndex& methods, Report& report);
 
 // ---- keys and compare paths, against schemas: policy_check_schema.cc ----
 void check_keys(const CheckInput& input, Report& report);

@@ -19,8 +19,8 @@ std::vector<std::string_view> views(const std::vector<std::string>& texts) { ret
 
 class MethodCheck {
  public:
-  MethodCheck(const CheckInput& input, Report& report)
-      : policy_(input.policy), catalog_(input.catalog), report_(report) {}
+  MethodCheck(const CheckInput& input, const MethodIndex& methods, Report& report)
+      : policy_(input.policy), catalog_(input.catalog), methods_(methods), report_(report) {}
 
   void run() {
     for (std::uint32_t i = 0; i < policy_.capabilities.size(); ++i) {
@@ -89,7 +89,10 @@ class MethodCheck {
                     "correct the name, or add its descriptors to schemas");
       return;
     }
-    if (ref.star()) return;
+    if (ref.star()) {
+      if (kind == MethodKind::kWrite) reads_among_writes(ref, path);
+      return;
+    }
     const std::optional<MethodInfo> info = catalog_->find_method(ref.service, ref.method);
     if (!info) {
       const std::vector<std::string> known = catalog_->methods_of(ref.service);
@@ -107,6 +110,24 @@ class MethodCheck {
                       name_of(ref) + " is listed as a write, but its schema says NO_SIDE_EFFECTS",
                       "if it changes nothing it is a read, and can be shadowed");
     }
+  }
+
+  // A star under `writes` takes what nobody named, reads included: those are most likely forgotten.
+  void reads_among_writes(const MethodRef& star, const std::string& path) {
+    std::string names;
+    std::size_t count = 0;
+    for (const std::string& method : catalog_->methods_of(star.service)) {
+      const std::optional<MethodInfo> info = catalog_->find_method(star.service, method);
+      if (!info || info->idempotency != Idempotency::kNoSideEffects) continue;
+      if (methods_.named(star.service, method) != nullptr) continue;
+      if (++count <= 5) names += (count == 1 ? "" : ", ") + method;
+    }
+    if (count == 0) return;
+    if (count > 5) names += " and " + std::to_string(count - 5) + " more";
+    report_.warning(codes::kWriteNoSideEffects, star.mark, path,
+                    name_of(star) + " under writes takes " + names + " too, and the schema says NO_SIDE_EFFECTS of " +
+                        (count == 1 ? "it" : "them"),
+                    "list what changes nothing under reads, so that it can be shadowed");
   }
 
   void unmanaged() {
@@ -158,6 +179,7 @@ class MethodCheck {
 
   const Policy& policy_;
   const MethodCatalog* catalog_;
+  const MethodIndex& methods_;
   Report& report_;
   std::map<std::pair<std::string_view, std::string_view>, Seen> seen_;
 };
@@ -193,6 +215,8 @@ const MethodPlace* MethodIndex::resolve(std::string_view service, std::string_vi
   return info && info->idempotency == Idempotency::kNoSideEffects ? star : nullptr;
 }
 
-void check_methods(const CheckInput& input, Report& report) { MethodCheck(input, report).run(); }
+void check_methods(const CheckInput& input, const MethodIndex& methods, Report& report) {
+  MethodCheck(input, methods, report).run();
+}
 
 }  // namespace ficus::policy_check

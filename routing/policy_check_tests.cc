@@ -115,8 +115,22 @@ class TestRun {
   void differs(const char* what, Mark mark, std::string_view expected, std::string_view got) {
     std::string message = named() + ": expected " + what + ' ' + std::string(expected) + ", got " + std::string(got);
     message += by_rule_.empty() ? " (no rule)" : " (" + by_rule_ + ')';
-    report_.error(codes::kTestFails, mark, path_ + ".expect." + what, std::move(message),
-                  "`ficus explain` shows why, with the same method, tenant and metadata");
+    report_.error(codes::kTestFails, mark, path_ + ".expect." + what, std::move(message), "why: " + explain());
+  }
+
+  // The command that shows how the call is decided.
+  std::string explain() const {
+    std::string command = "ficus explain " + table_.policy().file + " --method " + name_of(test_.method);
+    const auto add = [&](const char* option, const std::string& value) {
+      const bool plain = value.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/=") == std::string::npos;
+      command += std::string(" --") + option + ' ';
+      command += plain ? value : "'" + value + "'";
+    };
+    if (test_.tenant) add("tenant", test_.tenant->value);
+    if (test_.consumer) add("consumer", test_.consumer->value);
+    if (test_.key) add("key", test_.key->value);
+    for (const auto& [name, value] : test_.metadata) add("metadata", name + '=' + value);
+    return command;
   }
 
   std::string named() const { return "test \"" + test_.name.value + '"'; }
