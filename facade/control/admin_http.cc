@@ -19,7 +19,7 @@ namespace {
 namespace beast = boost::beast;
 namespace http = beast::http;
 
-constexpr std::size_t kDrainBytes = 256 * 1024;          // of a body that nobody reads, before the connection is cut
+constexpr std::size_t kDrainBytes = 256 * 1024;  // of a body that nobody reads, before the connection is cut
 constexpr auto kDrainTime = std::chrono::seconds(2);
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 
@@ -37,9 +37,17 @@ constexpr Endpoint kEndpoints[] = {
 };
 
 std::string index_page() {
-  std::string page = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>ficus</title></head><body>\n<h1>ficus</h1>\n<ul>\n";
+  std::string page =
+      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta "
+      "charset=\"utf-8\"><title>ficus</title></head><body>\n<h1>ficus</h1>\n<ul>\n";
   for (const auto& [path, what] : kEndpoints) {
-    page.append("<li><a href=\"").append(path).append("\">").append(path).append("</a>: ").append(what).append("</li>\n");
+    page.append("<li><a href=\"")
+        .append(path)
+        .append("\">")
+        .append(path)
+        .append("</a>: ")
+        .append(what)
+        .append("</li>\n");
   }
   return page + "</ul>\n</body></html>\n";
 }
@@ -125,9 +133,10 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
     parser_->header_limit(static_cast<std::uint32_t>(kMaxRequestBytes));
     parser_->body_limit(kDrainBytes);
     stream_.expires_after(server_->timeouts.request);
-    http::async_read_header(stream_, buffer_, *parser_, [self = shared_from_this()](beast::error_code error, std::size_t) {
-      if (!self->server_->closed) self->on_head(error);
-    });
+    http::async_read_header(stream_, buffer_, *parser_,
+                            [self = shared_from_this()](beast::error_code error, std::size_t) {
+                              if (!self->server_->closed) self->on_head(error);
+                            });
   }
 
   void on_head(beast::error_code error) {
@@ -141,11 +150,13 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
       return;
     }
     if (error == http::error::bad_version) {
-      respond({http::status::http_version_not_supported, kText, "this port speaks HTTP/1.1; gRPC calls go to the --listen address\n"}, false);
+      respond({http::status::http_version_not_supported, kText,
+               "this port speaks HTTP/1.1; gRPC calls go to the --listen address\n"},
+              false);
       return;
     }
-    if (error && error.category() == make_error_code(http::error::bad_method).category() && error != http::error::end_of_stream &&
-        error != http::error::partial_message) {
+    if (error && error.category() == make_error_code(http::error::bad_method).category() &&
+        error != http::error::end_of_stream && error != http::error::partial_message) {
       respond({http::status::bad_request, kText, "not an HTTP/1.1 request: " + error.message() + "\n"}, false);
       return;
     }
@@ -168,7 +179,9 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
     response_ = {};
     response_.result(answer.status);
     response_.version(11);
-    const auto set = [&](http::field field, std::string_view value) { response_.set(field, beast::string_view(value.data(), value.size())); };
+    const auto set = [&](http::field field, std::string_view value) {
+      response_.set(field, beast::string_view(value.data(), value.size()));
+    };
     set(http::field::server, "ficus");
     set(http::field::content_type, answer.type);
     set(http::field::cache_control, "no-store");
@@ -203,11 +216,12 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
   }
 
   void drain() {
-    stream_.async_read_some(asio::buffer(drained_), [self = shared_from_this()](beast::error_code error, std::size_t n) {
-      self->drained_bytes_ += n;
-      if (error || self->server_->closed || self->drained_bytes_ > kDrainBytes) return;
-      self->drain();
-    });
+    stream_.async_read_some(asio::buffer(drained_),
+                            [self = shared_from_this()](beast::error_code error, std::size_t n) {
+                              self->drained_bytes_ += n;
+                              if (error || self->server_->closed || self->drained_bytes_ > kDrainBytes) return;
+                              self->drain();
+                            });
   }
 
   const std::shared_ptr<Impl> server_;
@@ -228,11 +242,14 @@ Answer AdminHttp::Impl::answer(std::string_view path) const {
     if (path == "/livez") return {http::status::ok, kText, "alive\n"};
     if (path == "/readyz") {
       if (handlers.ready()) return {http::status::ok, kText, "ready\n"};
-      return {http::status::service_unavailable, kText, handlers.not_ready_why() + "\n"};
+      std::string why = handlers.not_ready_why();
+      if (why.empty() || why.back() != '\n') why += '\n';
+      return {http::status::service_unavailable, kText, std::move(why)};
     }
     if (path == "/") return {http::status::ok, "text/html; charset=utf-8", index_page()};
   } catch (const std::exception& error) {
-    log_event(LogLevel::kError, "admin_request_failed", "a page of the admin address could not be made", {{"path", path}, {"why", error.what()}});
+    log_event(LogLevel::kError, "admin_request_failed", "a page of the admin address could not be made",
+              {{"path", path}, {"why", error.what()}});
     return {http::status::internal_server_error, kText, "this page could not be made; the log says why\n"};
   }
   return {http::status::not_found, kText, "no such page; there are:\n" + endpoint_list()};
@@ -243,7 +260,8 @@ void AdminHttp::Impl::accept() {
     if (self->closed || error == asio::error::operation_aborted) return;
     if (error) {
       // Out of descriptors, most likely: accepting again at once would only spin.
-      log_event(LogLevel::kWarn, "admin_accept_failed", "the admin address cannot take a connection", {{"why", error.message()}});
+      log_event(LogLevel::kWarn, "admin_accept_failed", "the admin address cannot take a connection",
+                {{"why", error.message()}});
       self->accept_pause.expires_after(kAcceptPause);
       self->accept_pause.async_wait([self](error_code stopped) {
         if (!stopped && !self->closed) self->accept();
@@ -269,7 +287,8 @@ void AdminHttp::Impl::close() {
   for (Session* session : sessions) session->close();
 }
 
-AdminHttp::AdminHttp(asio::io_context& control, AdminHandlers handlers) : AdminHttp(control, std::move(handlers), Timeouts{}) {}
+AdminHttp::AdminHttp(asio::io_context& control, AdminHandlers handlers)
+    : AdminHttp(control, std::move(handlers), Timeouts{}) {}
 
 AdminHttp::AdminHttp(asio::io_context& control, AdminHandlers handlers, Timeouts timeouts)
     : impl_(std::make_shared<Impl>(control, std::move(handlers), timeouts)) {}
@@ -281,7 +300,8 @@ void AdminHttp::close() { impl_->close(); }
 Result<std::uint16_t, std::string> AdminHttp::listen(const std::string& host, std::uint16_t port) {
   std::string bare = host;
   if (bare.size() > 2 && bare.front() == '[' && bare.back() == ']') bare = bare.substr(1, bare.size() - 2);
-  const std::string shown = (bare.find(':') != std::string::npos ? "[" + bare + "]" : bare) + ":" + std::to_string(port);
+  const std::string shown =
+      (bare.find(':') != std::string::npos ? "[" + bare + "]" : bare) + ":" + std::to_string(port);
   const auto failed = [&](const error_code& error) { return fail(shown + ": " + error.message()); };
 
   error_code error;

@@ -20,10 +20,10 @@ class io_context;
 namespace ficus {
 
 struct AdminHandlers {
-  std::function<std::string()> metrics;        // Prometheus text
+  std::function<std::string()> metrics;  // Prometheus text
   std::function<std::string()> policy_json;
-  std::function<bool()> ready;                 // false: /readyz says 503
-  std::function<std::string()> not_ready_why;  // body of that 503
+  std::function<bool()> ready;                            // false: /readyz says 503
+  std::function<std::string()> not_ready_why;             // body of that 503
   std::function<void(std::string_view limit)> limit_hit;  // counts one of the limits below, by name; may be empty
 };
 

@@ -23,11 +23,13 @@ namespace ficus {
 namespace {
 
 // A name that appears, goes, or is replaced redirects every path that leads through it.
-constexpr std::uint32_t kNameEvents = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
+constexpr std::uint32_t kNameEvents =
+    IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
 // For the directory that holds the file itself, writing counts too.
 constexpr std::uint32_t kWriteEvents = IN_CLOSE_WRITE | IN_MODIFY;
-constexpr int kMaxLinks = 40;       // path_resolution(7)
-constexpr int kRebuildRounds = 5;   // until the directories stood still while they were walked
+constexpr int kMaxLinks = 40;  // path_resolution(7)
+constexpr std::chrono::seconds kLongUnsettled{30};
+constexpr int kRebuildRounds = 5;  // until the directories stood still while they were walked
 
 struct WatchedNames {
   std::set<std::string> names;
@@ -67,7 +69,7 @@ void add_lookups(const std::string& file, Directories& directories) {
     WatchedNames& watched = directories[at];
     watched.names.insert(part);
     const std::string path = joined(at, part);
-    struct stat status{};
+    struct stat status {};
     const bool there = ::lstat(path.c_str(), &status) == 0;
     if (there && S_ISLNK(status.st_mode)) {
       std::array<char, PATH_MAX> target;
@@ -93,7 +95,12 @@ struct FileWatcher::Impl : std::enable_shared_from_this<FileWatcher::Impl> {
   };
 
   Impl(asio::io_context& io_context, FileWatcherOptions wanted, std::function<void()> call)
-      : io(io_context), options(wanted), on_settled(std::move(call)), inotify(io_context), settle_timer(io_context), poll_timer(io_context) {}
+      : io(io_context),
+        options(wanted),
+        on_settled(std::move(call)),
+        inotify(io_context),
+        settle_timer(io_context),
+        poll_timer(io_context) {}
 
   asio::io_context& io;
   const FileWatcherOptions options;
@@ -105,11 +112,13 @@ struct FileWatcher::Impl : std::enable_shared_from_this<FileWatcher::Impl> {
   bool warned = false;
 
   std::vector<std::string> files;
-  std::vector<FileStamp> known;     // as the owner last read them
+  std::vector<FileStamp> known;  // as the owner last read them
   std::vector<FileStamp> last_poll;
-  std::map<int, Watch> watches;     // by inotify's watch descriptor
+  std::map<int, Watch> watches;  // by inotify's watch descriptor
 
-  bool pending = false;             // a change was seen and has not settled
+  bool pending = false;  // a change was seen and has not settled
+  std::chrono::steady_clock::time_point pending_since{};
+  bool warned_unsettled = false;    // in this wait
   std::vector<FileStamp> snapshot;  // when the stillness that we wait for began
 
   std::vector<FileStamp> stamps_now() const {
@@ -153,10 +162,12 @@ struct FileWatcher::Impl : std::enable_shared_from_this<FileWatcher::Impl> {
       for (const auto& [directory, watched] : wanted) {
         const std::uint32_t events = watched.holds_file ? kNameEvents | kWriteEvents : kNameEvents;
         // IN_MASK_ADD: two paths may lead to one directory, which then has one watch for both.
-        const int wd = ::inotify_add_watch(inotify.native_handle(), directory.c_str(), events | IN_ONLYDIR | IN_MASK_ADD);
+        const int wd =
+            ::inotify_add_watch(inotify.native_handle(), directory.c_str(), events | IN_ONLYDIR | IN_MASK_ADD);
         if (wd < 0) {
           // A directory on the way that we may search but not list cannot be watched; polling covers it.
-          if (errno != ENOENT && errno != ENOTDIR) warn_degraded(directory + ": " + std::generic_category().message(errno));
+          if (errno != ENOENT && errno != ENOTDIR)
+            warn_degraded(directory + ": " + std::generic_category().message(errno));
           continue;
         }
         Watch& watch = next[wd];
@@ -223,15 +234,25 @@ struct FileWatcher::Impl : std::enable_shared_from_this<FileWatcher::Impl> {
     if ((event.mask & (IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)) != 0) redirected = changed = true;
     if ((event.mask & IN_CREATE) != 0) {
       redirected = true;
-      // A new regular file is still being written: its close comes. A link, a hard link or a directory is whole at once.
-      struct stat status{};
-      const bool being_written = ::lstat(joined(watch.directory, name).c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1;
+      // A new regular file is still being written: its close comes. A link, a hard link or a directory is whole at
+      // once.
+      struct stat status {};
+      const bool being_written = ::lstat(joined(watch.directory, name).c_str(), &status) == 0 &&
+                                 S_ISREG(status.st_mode) && status.st_nlink == 1;
       (being_written ? touched : changed) = true;
     }
   }
 
   void begin_settling() {
-    pending = true;
+    if (!std::exchange(pending, true)) {
+      pending_since = std::chrono::steady_clock::now();
+      warned_unsettled = false;
+    }
+    if (std::chrono::steady_clock::now() - pending_since > kLongUnsettled && !std::exchange(warned_unsettled, true)) {
+      log_event(LogLevel::kWarn, "policy_unsettled",
+                "the policy or a file it names keeps changing, so it is not read; send SIGHUP to read it as it stands",
+                {{"settle_ms", options.settle.count()}});
+    }
     snapshot = stamps_now();
     settle_timer.expires_after(options.settle);
     settle_timer.async_wait([self = shared_from_this()](error_code error) {

@@ -21,8 +21,9 @@ namespace ficus {
 
 struct FileWatcherOptions {
   std::chrono::milliseconds settle{200};  // the stamps must stay the same this long
-  std::chrono::milliseconds poll{5000};   // how often to look without an event; a change seen so must outlast one more poll
-  bool use_inotify = true;                // false: poll only
+  std::chrono::milliseconds poll{
+      5000};                // how often to look without an event; a change seen so must outlast one more poll
+  bool use_inotify = true;  // false: poll only
 };
 
 class FileWatcher {

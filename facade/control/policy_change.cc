@@ -16,7 +16,8 @@ void add_section(std::string& out, std::string_view section, std::string_view wh
 
 // One section of named things: which came, went, changed, and whether only their order did.
 template <class Spec>
-void compare_named(std::string& out, std::string_view section, const std::vector<Spec>& from, const std::vector<Spec>& to) {
+void compare_named(std::string& out, std::string_view section, const std::vector<Spec>& from,
+                   const std::vector<Spec>& to) {
   std::map<std::string_view, const Spec*> before;
   for (const Spec& spec : from) before.emplace(spec.name.value, &spec);
   std::vector<std::string> changes;
@@ -56,7 +57,8 @@ std::string brief_change(const Policy& from, const Policy& to) {
   compare_named(out, "rules", from.rules, to.rules);
   compare_named(out, "tests", from.tests, to.tests);
   if (!(from.ownership_epoch == to.ownership_epoch)) {
-    add_section(out, "ownership_epoch", std::to_string(from.ownership_epoch.value) + " -> " + std::to_string(to.ownership_epoch.value));
+    add_section(out, "ownership_epoch",
+                std::to_string(from.ownership_epoch.value) + " -> " + std::to_string(to.ownership_epoch.value));
   }
   return out.empty() ? "only the contents of files it names" : out;
 }

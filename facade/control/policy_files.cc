@@ -40,11 +40,15 @@ class Descriptor {
 FileError error_of(int number) {
   const Kind kind = number == ENOENT || number == ENOTDIR ? Kind::kMissing : Kind::kUnreadable;
   switch (number) {
-    case ENOENT: return {kind, "no such file"};
-    case ENOTDIR: return {kind, "no such file (a part of its path is not a directory)"};
+    case ENOENT:
+      return {kind, "no such file"};
+    case ENOTDIR:
+      return {kind, "no such file (a part of its path is not a directory)"};
     case EACCES:
-    case EPERM: return {kind, "permission denied"};
-    default: return {kind, std::generic_category().message(number)};
+    case EPERM:
+      return {kind, "permission denied"};
+    default:
+      return {kind, std::generic_category().message(number)};
   }
 }
 
@@ -74,7 +78,7 @@ std::optional<FileError> refuse_irregular(mode_t mode) {
 constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
 Result<FileContent, FileError> read_open_file(const Descriptor& file, std::size_t limit_bytes) {
-  struct stat before{};
+  struct stat before {};
   if (::fstat(file.get(), &before) != 0) return fail(error_of(errno));
   if (auto refused = refuse_irregular(before.st_mode)) return fail(*std::move(refused));
   const auto too_large = [&] {
@@ -93,7 +97,7 @@ Result<FileContent, FileError> read_open_file(const Descriptor& file, std::size_
     if (content.bytes.size() + static_cast<std::size_t>(n) > limit_bytes) return fail(too_large());
     content.bytes.append(chunk.data(), static_cast<std::size_t>(n));
   }
-  struct stat after{};
+  struct stat after {};
   if (::fstat(file.get(), &after) != 0) return fail(error_of(errno));
   content.stamp = stamp_from(after);
   if (content.stamp != stamp_from(before) || content.stamp.size != content.bytes.size()) {
@@ -141,13 +145,14 @@ Result<Descriptor, FileError> open_beneath(const std::string& directory, const s
       continue;
     }
     const int at = inside.back().get();
-    struct stat status{};
+    struct stat status {};
     if (::fstatat(at, part.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return fail(error_of(errno));
     if (S_ISLNK(status.st_mode)) {
       if (++links > kMaxLinks) return fail(FileError{Kind::kUnreadable, "goes through too many links"});
       std::array<char, PATH_MAX> target;
       const ssize_t length = ::readlinkat(at, part.c_str(), target.data(), target.size());
-      if (length < 0) return fail(errno == EINVAL ? FileError{Kind::kChanged, "changed while it was read"} : error_of(errno));
+      if (length < 0)
+        return fail(errno == EINVAL ? FileError{Kind::kChanged, "changed while it was read"} : error_of(errno));
       const std::string_view leads_to(target.data(), static_cast<std::size_t>(length));
       if (!leads_to.empty() && leads_to.front() == '/') {
         return fail(outside("is a link to an absolute path; link relative to the policy's directory"));
@@ -174,13 +179,13 @@ Result<Descriptor, FileError> open_beneath(const std::string& directory, const s
 }  // namespace
 
 FileStamp stamp_of(const std::string& path) {
-  struct stat status{};
+  struct stat status {};
   return ::stat(path.c_str(), &status) == 0 ? stamp_from(status) : FileStamp{};
 }
 
 Result<FileContent, FileError> read_regular_file(const std::string& path, std::size_t limit_bytes) {
   // Looked at before it is opened: opening a device or a FIFO can have effects of its own.
-  struct stat status{};
+  struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return fail(error_of(errno));
   if (auto refused = refuse_irregular(status.st_mode)) return fail(*std::move(refused));
   const Descriptor file(::open(path.c_str(), kReadFlags));

@@ -36,13 +36,15 @@ std::vector<FileMention> mentions_in(const Policy& policy) {
   for (const UpstreamSpec& upstream : policy.upstreams) {
     for (const MetadataSet& set : upstream.metadata_set) {
       if (!set.from_file) continue;
-      mentions.push_back({Use::kMetadataValue, set.value, set.mark, "upstreams." + upstream.name.value + ".metadata.set." + set.name});
+      mentions.push_back(
+          {Use::kMetadataValue, set.value, set.mark, "upstreams." + upstream.name.value + ".metadata.set." + set.name});
     }
   }
   for (const CapabilitySpec& capability : policy.capabilities) {
     if (!capability.overrides || !capability.overrides->token_file) continue;
     const Text& token = *capability.overrides->token_file;
-    mentions.push_back({Use::kToken, token.value, token.mark, "capabilities." + capability.name.value + ".overrides.token"});
+    mentions.push_back(
+        {Use::kToken, token.value, token.mark, "capabilities." + capability.name.value + ".overrides.token"});
   }
   return mentions;
 }
@@ -52,8 +54,8 @@ struct ReadSet {
   std::string text;
   std::optional<ParsedPolicy> parsed;
   std::vector<FileMention> mentions;
-  NamedFiles contents;                                      // of the files that could be read
-  std::map<std::string, FileError, std::less<>> errors;     // of the others
+  NamedFiles contents;                                   // of the files that could be read
+  std::map<std::string, FileError, std::less<>> errors;  // of the others
   std::map<std::string, bool, std::less<>> readable_by_others;
   std::vector<Diagnostic> diagnostics;
   bool unreadable = false;
@@ -89,8 +91,8 @@ ReadSet read_everything(const std::string& path, const LoadOptions& options) {
   set.stamps.push_back(stamp_of(path));
   auto policy = read_regular_file(path, options.parse_limits.text_bytes);
   if (!policy && policy.error().kind == FileError::Kind::kTooLarge) {
-    set.diagnostics.push_back(make_diagnostic(codes::kTooLarge, DiagnosticLevel::kError, path, {}, "",
-                                              "the policy " + policy.error().why));
+    set.diagnostics.push_back(
+        make_diagnostic(codes::kTooLarge, DiagnosticLevel::kError, path, {}, "", "the policy " + policy.error().why));
     return set;
   }
   if (!policy) {
@@ -135,11 +137,16 @@ ReadSet read_everything(const std::string& path, const LoadOptions& options) {
 
 const DiagnosticCode& code_of(FileError::Kind kind) {
   switch (kind) {
-    case FileError::Kind::kMissing: return codes::kNamedFileMissing;
-    case FileError::Kind::kOutside: return codes::kNamedFileOutside;
-    case FileError::Kind::kTooLarge: return codes::kNamedFileTooLarge;
-    case FileError::Kind::kChanged: return codes::kChangedWhileRead;
-    case FileError::Kind::kUnreadable: break;
+    case FileError::Kind::kMissing:
+      return codes::kNamedFileMissing;
+    case FileError::Kind::kOutside:
+      return codes::kNamedFileOutside;
+    case FileError::Kind::kTooLarge:
+      return codes::kNamedFileTooLarge;
+    case FileError::Kind::kChanged:
+      return codes::kChangedWhileRead;
+    case FileError::Kind::kUnreadable:
+      break;
   }
   return codes::kNamedFileUnreadable;
 }
@@ -153,7 +160,8 @@ std::string why_no_secret(std::string_view bytes) {
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     const auto byte = static_cast<unsigned char>(bytes[i]);
     if (byte == '\n') return "holds more than one line";
-    if (byte < 0x20 || byte > 0x7e) return "holds a byte at offset " + std::to_string(i) + " that is not printable ASCII";
+    if (byte < 0x20 || byte > 0x7e)
+      return "holds a byte at offset " + std::to_string(i) + " that is not printable ASCII";
   }
   if (bytes.front() == ' ' || bytes.back() == ' ') return "begins or ends with a space, which HTTP does not keep";
   return "";
@@ -163,12 +171,14 @@ std::string why_no_secret(std::string_view bytes) {
 void judge_files(ReadSet& set, const std::string& path) {
   for (const FileMention& mention : set.mentions) {
     const auto report = [&](const DiagnosticCode& code, DiagnosticLevel level, std::string message, std::string hint) {
-      set.diagnostics.push_back(make_diagnostic(code, level, path, mention.mark, mention.yaml_path, std::move(message), std::move(hint)));
+      set.diagnostics.push_back(
+          make_diagnostic(code, level, path, mention.mark, mention.yaml_path, std::move(message), std::move(hint)));
     };
     if (const auto error = set.errors.find(mention.name); error != set.errors.end()) {
       std::string hint;
       if (error->second.kind == FileError::Kind::kMissing) hint = "names are relative to " + directory_of(path);
-      report(code_of(error->second.kind), DiagnosticLevel::kError, "file " + in_quotes(mention.name) + ": " + error->second.why, std::move(hint));
+      report(code_of(error->second.kind), DiagnosticLevel::kError,
+             "file " + in_quotes(mention.name) + ": " + error->second.why, std::move(hint));
       continue;
     }
     if (mention.use == FileMention::Use::kSchema) continue;
@@ -177,7 +187,8 @@ void judge_files(ReadSet& set, const std::string& path) {
              "one line of printable text, with or without a newline at its end");
     }
     if (set.readable_by_others.find(mention.name)->second) {
-      report(codes::kSecretReadable, DiagnosticLevel::kWarning, "file " + in_quotes(mention.name) + " can be read by every user of this machine",
+      report(codes::kSecretReadable, DiagnosticLevel::kWarning,
+             "file " + in_quotes(mention.name) + " can be read by every user of this machine",
              "chmod o-r; with Kubernetes, defaultMode: 0440 and fsGroup");
     }
   }
@@ -189,7 +200,8 @@ class PermissiveCatalog : public MethodCatalog {
   bool has_service(std::string_view) const override { return true; }
   std::optional<MethodInfo> find_method(std::string_view, std::string_view) const override { return MethodInfo{}; }
   std::vector<std::string> methods_of(std::string_view) const override { return {}; }
-  Result<KeyPath, std::string> resolve_request_key(std::string_view, std::string_view, std::string_view) const override {
+  Result<KeyPath, std::string> resolve_request_key(std::string_view, std::string_view,
+                                                   std::string_view) const override {
     return KeyPath{{1}, KeyLeaf::kBytes};
   }
   bool response_has(std::string_view, std::string_view, const PathPattern&) const override { return true; }
@@ -211,14 +223,18 @@ std::shared_ptr<const MethodCatalog> open_schemas(ReadSet& set, const std::strin
   auto catalog = options.make_catalog(schemas);
   if (catalog) return *std::move(catalog);
   for (const auto& [name, why] : catalog.error()) {
-    const auto names_it = [&, &file = name](const FileMention& m) { return m.use == FileMention::Use::kSchema && m.name == file; };
+    const auto names_it = [&, &file = name](const FileMention& m) {
+      return m.use == FileMention::Use::kSchema && m.name == file;
+    };
     const auto mention = std::find_if(set.mentions.begin(), set.mentions.end(), names_it);
     const bool known = mention != set.mentions.end();
-    set.diagnostics.push_back(make_diagnostic(codes::kBadSchema, DiagnosticLevel::kError, path, known ? mention->mark : Mark{},
-                                              known ? mention->yaml_path : "schemas", "schema " + in_quotes(name) + ": " + why));
+    set.diagnostics.push_back(make_diagnostic(codes::kBadSchema, DiagnosticLevel::kError, path,
+                                              known ? mention->mark : Mark{}, known ? mention->yaml_path : "schemas",
+                                              "schema " + in_quotes(name) + ": " + why));
   }
   if (catalog.error().empty()) {
-    set.diagnostics.push_back(make_diagnostic(codes::kBadSchema, DiagnosticLevel::kError, path, {}, "schemas", "the schemas cannot be used"));
+    set.diagnostics.push_back(
+        make_diagnostic(codes::kBadSchema, DiagnosticLevel::kError, path, {}, "schemas", "the schemas cannot be used"));
   }
   return nullptr;
 }
@@ -254,7 +270,8 @@ Result<LoadedPolicy, LoadFailure> judge(ReadSet set, const std::string& path, co
   if (has_error(set.diagnostics)) return fail(failure_of(std::move(set)));
 
   LoadedPolicy loaded;
-  loaded.table = RouteTable::compile({policy, catalog, set.contents, policy_hash(set.text, set.contents), options.generation});
+  loaded.table =
+      RouteTable::compile({policy, catalog, set.contents, policy_hash(set.text, set.contents), options.generation});
   loaded.warnings = std::move(set.diagnostics);
   sort_by_mark(loaded.warnings);
   loaded.files = std::move(set.files);
@@ -266,7 +283,8 @@ Result<LoadedPolicy, LoadFailure> judge(ReadSet set, const std::string& path, co
 class PartHash {
  public:
   PartHash() : context_(EVP_MD_CTX_new()) {
-    FICUS_CHECK(context_ != nullptr && EVP_DigestInit_ex(context_, EVP_sha256(), nullptr) == 1) << "SHA-256 is not available";
+    FICUS_CHECK(context_ != nullptr && EVP_DigestInit_ex(context_, EVP_sha256(), nullptr) == 1)
+        << "SHA-256 is not available";
   }
   PartHash(const PartHash&) = delete;
   PartHash& operator=(const PartHash&) = delete;
@@ -274,7 +292,8 @@ class PartHash {
 
   void add(std::string_view part) {
     std::array<unsigned char, 8> length;
-    for (std::size_t i = 0; i < length.size(); ++i) length[i] = static_cast<unsigned char>(std::uint64_t{part.size()} >> (8 * i));
+    for (std::size_t i = 0; i < length.size(); ++i)
+      length[i] = static_cast<unsigned char>(std::uint64_t{part.size()} >> (8 * i));
     update(length.data(), length.size());
     update(part.data(), part.size());
   }
@@ -292,7 +311,9 @@ class PartHash {
   }
 
  private:
-  void update(const void* bytes, std::size_t n) { FICUS_CHECK(EVP_DigestUpdate(context_, bytes, n) == 1) << "SHA-256 failed"; }
+  void update(const void* bytes, std::size_t n) {
+    FICUS_CHECK(EVP_DigestUpdate(context_, bytes, n) == 1) << "SHA-256 failed";
+  }
   EVP_MD_CTX* context_;
 };
 

@@ -19,13 +19,14 @@
 namespace ficus {
 
 struct NamedSchema {
-  std::string name;   // as the policy names it
+  std::string name;  // as the policy names it
   std::string bytes;
 };
 // Makes a catalog of schema files. `main` and the CLI pass compare's DescriptorStore in, so that control/ need not know
 // it. Error: (file name, sentence) for each schema that cannot be used.
-using CatalogMaker = std::function<Result<std::shared_ptr<const MethodCatalog>, std::vector<std::pair<std::string, std::string>>>(
-    const std::vector<NamedSchema>&)>;
+using CatalogMaker =
+    std::function<Result<std::shared_ptr<const MethodCatalog>, std::vector<std::pair<std::string, std::string>>>(
+        const std::vector<NamedSchema>&)>;
 
 struct LoadOptions {
   CatalogMaker make_catalog;

@@ -66,7 +66,8 @@ void collect_expired(const Policy& policy, Date today, MetricsShard& shard) {
     if (capability.overrides) judge("override", capability.overrides->until);
     if (!capability.compare) continue;
     const CompareSpec& compare = *capability.compare;
-    for (const auto* rules : {&compare.ignore, &compare.unordered, &compare.critical, &compare.major, &compare.minor, &compare.plain, &compare.redact}) {
+    for (const auto* rules : {&compare.ignore, &compare.unordered, &compare.critical, &compare.major, &compare.minor,
+                              &compare.plain, &compare.redact}) {
       for (const PathRule& rule : *rules) judge("compare", rule.until);
     }
   }

@@ -23,8 +23,8 @@ namespace {
 
 using Clock = std::chrono::system_clock;
 
-constexpr std::size_t kLoggedDiagnostics = 50;   // lines of one reload; the rest are counted
-constexpr std::size_t kShownDiagnostics = 200;   // in describe_json()
+constexpr std::size_t kLoggedDiagnostics = 50;  // lines of one reload; the rest are counted
+constexpr std::size_t kShownDiagnostics = 200;  // in describe_json()
 
 // RFC 3339, UTC, seconds.
 std::string rfc3339(Clock::time_point at) {
@@ -40,7 +40,8 @@ void log_diagnostics(const std::vector<Diagnostic>& diagnostics) {
   for (std::size_t i = 0; i < shown; ++i) {
     const Diagnostic& diagnostic = diagnostics[i];
     const LogLevel level = diagnostic.level == DiagnosticLevel::kError ? LogLevel::kError : LogLevel::kWarn;
-    log_event(level, "policy_diagnostic", to_string(diagnostic), {{"code", diagnostic.code}, {"path", diagnostic.yaml_path}});
+    log_event(level, "policy_diagnostic", to_string(diagnostic),
+              {{"code", diagnostic.code}, {"path", diagnostic.yaml_path}});
   }
   if (diagnostics.size() > shown) {
     log_event(LogLevel::kWarn, "policy_diagnostics_cut", "the rest is not logged; `ficus check FILE` prints every one",
@@ -57,7 +58,12 @@ void write_diagnostics(JsonWriter& json, std::string_view key, const std::vector
     json.key("level").text(diagnostic.level == DiagnosticLevel::kError ? "error" : "warning");
     json.key("code").text(diagnostic.code).key("file").text(diagnostic.file);
     json.key("line").number(diagnostic.mark.line).key("column").number(diagnostic.mark.column);
-    json.key("path").text(diagnostic.yaml_path).key("message").text(diagnostic.message).key("hint").text(diagnostic.hint);
+    json.key("path")
+        .text(diagnostic.yaml_path)
+        .key("message")
+        .text(diagnostic.message)
+        .key("hint")
+        .text(diagnostic.hint);
     json.end_object();
   }
   json.end_array();
@@ -81,7 +87,8 @@ Diagnostic owner_move_diagnostic(const Policy& next, const OwnerDiff& diff) {
   diagnostic.file = next.file;
   diagnostic.mark = next.ownership_epoch.mark;
   diagnostic.yaml_path = "ownership_epoch";
-  diagnostic.message = "restart to move owners: " + first.method + " for " + first.tenant + " would move from " + first.from + " to " + first.to;
+  diagnostic.message = "restart to move owners: " + first.method + " for " + first.tenant + " would move from " +
+                       first.from + " to " + first.to;
   const std::size_t others = diff.moves.size() - 1 + diff.more;
   if (others != 0) diagnostic.message += ", and " + std::to_string(others) + " more";
   diagnostic.hint = "writes in flight would reach both owners; drain and restart this facade with the new policy";
@@ -106,7 +113,10 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
   };
 
   Impl(asio::io_context& io, PolicyStoreOptions given, Publisher& to, Metrics& metrics)
-      : control(io), options(std::move(given)), publisher(to), shard(metrics.add_shard()),
+      : control(io),
+        options(std::move(given)),
+        publisher(to),
+        shard(metrics.add_shard()),
         watcher(io, {options.settle, options.poll, options.use_inotify}, [this] { reload_now("file_changed"); }) {
     // Zero is a value too: an alert on refused reloads needs the series before the first.
     for (const char* outcome : {"applied", "unchanged", "refused"}) shard.counter(families::kReloads, {outcome});
@@ -120,7 +130,7 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
   FileWatcher watcher;
   bool watching = false;
   bool closed = false;
-  std::vector<std::string> files;   // of the last load, good or bad
+  std::vector<std::string> files;  // of the last load, good or bad
   std::vector<FileStamp> stamps;
 
   mutable std::mutex mutex;  // guards what describe_json() reads
@@ -139,7 +149,10 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
     if (!loaded) return fail(std::move(loaded.error()));
     log_diagnostics(loaded->warnings);
     log_event(LogLevel::kInfo, "policy_loaded", "the first policy is in force",
-              {{"file", options.path}, {"name", loaded->table->name()}, {"generation", loaded->table->generation()}, {"hash", loaded->table->hash()}});
+              {{"file", options.path},
+               {"name", loaded->table->name()},
+               {"generation", loaded->table->generation()},
+               {"hash", loaded->table->hash()}});
     remember_files(loaded->files, loaded->stamps);
     publish(*std::move(loaded), [] {});
     return {};
@@ -181,9 +194,13 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
   void refuse(std::string_view trigger, std::vector<Diagnostic> diagnostics) {
     log_diagnostics(diagnostics);
     const RouteTable& stays = *in_force.table;
-    log_event(LogLevel::kError, "policy_reload_refused", "the policy in force stays; mend the file, it is read again when it changes",
-              {{"file", options.path}, {"trigger", trigger}, {"diagnostics", diagnostics.size()},
-               {"generation", stays.generation()}, {"hash", stays.hash()}});
+    log_event(LogLevel::kError, "policy_reload_refused",
+              "the policy in force stays; mend the file, it is read again when it changes",
+              {{"file", options.path},
+               {"trigger", trigger},
+               {"diagnostics", diagnostics.size()},
+               {"generation", stays.generation()},
+               {"hash", stays.hash()}});
     finish("refused", trigger, std::move(diagnostics));
   }
 

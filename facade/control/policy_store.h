@@ -1,7 +1,8 @@
 // The policy in force and how it changes: first load, reload on SIGHUP and when a file changes. POLICY 8: the epoch
 // rule holds from the first load on; a reload that moves an owner is refused until hand-over exists.
-// A bad file: every diagnostic is logged and counted, and the policy in force stays. The same bytes: counted `unchanged`.
-// Thread: its own control thread (an io_context with one thread), which `main` runs.
+// A bad file: every diagnostic is logged and counted, and the policy in force stays. The same bytes: counted
+// `unchanged`. Thread: its own control thread (an io_context with one thread), which `main` runs. Loading blocks that
+// thread: about 0.2 s for a policy with 100,000 tenants.
 #pragma once
 
 #include <chrono>
@@ -22,9 +23,9 @@ namespace ficus {
 struct PolicyStoreOptions {
   std::string path;
   LoadOptions load;
-  std::function<Date()> today;                    // asked at each load; empty: load.today
-  std::chrono::milliseconds settle{200};          // a changed file must stand still this long before it is read
-  std::chrono::milliseconds poll{5000};           // how often to look without an event; see file_watcher.h
+  std::function<Date()> today;            // asked at each load; empty: load.today
+  std::chrono::milliseconds settle{200};  // a changed file must stand still this long before it is read
+  std::chrono::milliseconds poll{5000};   // how often to look without an event; see file_watcher.h
   bool use_inotify = true;
 };
 

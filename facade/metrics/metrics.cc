@@ -24,7 +24,8 @@ constexpr std::size_t kBuckets = Histogram::kBoundsSeconds.size();
 // The bounds in nanoseconds, so that observing needs no floating point.
 constexpr std::array<std::int64_t, kBuckets> bounds_in_nanoseconds() {
   std::array<std::int64_t, kBuckets> bounds{};
-  for (std::size_t i = 0; i < kBuckets; ++i) bounds[i] = static_cast<std::int64_t>(Histogram::kBoundsSeconds[i] * 1e9 + 0.5);
+  for (std::size_t i = 0; i < kBuckets; ++i)
+    bounds[i] = static_cast<std::int64_t>(Histogram::kBoundsSeconds[i] * 1e9 + 0.5);
   return bounds;
 }
 constexpr std::array<std::int64_t, kBuckets> kBoundsNanoseconds = bounds_in_nanoseconds();
@@ -70,8 +71,8 @@ void append_as_utf8(std::string& out, std::string_view text) {
   }
 }
 
-// Label values as one key: each value and a zero byte, with zero bytes in values replaced. Sanitized before it becomes a
-// key, so that two values that read alike are one series: a duplicate would make Prometheus refuse the scrape.
+// Label values as one key: each value and a zero byte, with zero bytes in values replaced. Sanitized before it becomes
+// a key, so that two values that read alike are one series: a duplicate would make Prometheus refuse the scrape.
 void append_label(std::string& key, std::string_view value) {
   const std::size_t begin = key.size();
   append_as_utf8(key, value);

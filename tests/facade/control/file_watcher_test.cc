@@ -61,7 +61,8 @@ TEST(FileWatcherTest, SeesEveryWayOfSaving) {
   } const cases[] = {
       {"write in place", [](const TempDir& d) { write_file(d / "policy", "new"); }},
       {"the same bytes again", [](const TempDir& d) { write_file(d / "policy", "old"); }},
-      {"rename over (vim with backupcopy=no, sed -i, Ansible)", [](const TempDir& d) { replace_file(d / "policy", "new"); }},
+      {"rename over (vim with backupcopy=no, sed -i, Ansible)",
+       [](const TempDir& d) { replace_file(d / "policy", "new"); }},
       {"backup, write, remove the backup (Emacs)",
        [](const TempDir& d) {
          std::rename((d / "policy").c_str(), (d / "policy~").c_str());

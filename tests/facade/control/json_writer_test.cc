@@ -7,7 +7,19 @@ namespace {
 
 TEST(JsonWriterTest, PutsCommasWhereTheyBelong) {
   JsonWriter json;
-  json.begin_object().key("a").number(1).key("b").begin_array().text("x").null().boolean(true).begin_object().end_object().begin_array().end_array().end_array();
+  json.begin_object()
+      .key("a")
+      .number(1)
+      .key("b")
+      .begin_array()
+      .text("x")
+      .null()
+      .boolean(true)
+      .begin_object()
+      .end_object()
+      .begin_array()
+      .end_array()
+      .end_array();
   json.key("c").text("").end_object();
   EXPECT_EQ(json.take(), R"({"a":1,"b":["x",null,true,{},[]],"c":""})");
 }

@@ -99,7 +99,8 @@ TEST(StampTest, DiffersAfterEveryKindOfChange) {
       {"longer", [](const std::string& p) { write_file(p, "longer"); }},
       {"replaced by an equal file", [](const std::string& p) { replace_file(p, "x"); }},
       {"removed", [](const std::string& p) { ::unlink(p.c_str()); }},
-      {"back-dated", [](const std::string& p) {
+      {"back-dated",
+       [](const std::string& p) {
          const timespec times[2] = {{1, 0}, {1, 0}};
          ::utimensat(AT_FDCWD, p.c_str(), times, 0);
        }},
@@ -149,9 +150,9 @@ TEST_F(ReadBeneathTest, FollowsLinksThatStayInside) {
     const char* name;
     const char* want;
   } const cases[] = {
-      {"plain", "plain"}, {"certs/ca.pem", "ca"}, {"./certs//ca.pem", "ca"}, {"mounted", "mounted"},
-      {"..data/mounted", "mounted"}, {"around", "plain"}, {"certs/up", "plain"}, {"to-directory/ca.pem", "ca"},
-      {"to-directory/up", "plain"},
+      {"plain", "plain"},     {"certs/ca.pem", "ca"},        {"./certs//ca.pem", "ca"},
+      {"mounted", "mounted"}, {"..data/mounted", "mounted"}, {"around", "plain"},
+      {"certs/up", "plain"},  {"to-directory/ca.pem", "ca"}, {"to-directory/up", "plain"},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);

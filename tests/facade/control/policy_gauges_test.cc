@@ -4,8 +4,8 @@
 #include <functional>
 
 #include "facade/control/policy_change.h"
-#include "facade/control/policy_metrics.h"
 #include "facade/control/policy_loader.h"
+#include "facade/control/policy_metrics.h"
 #include "tests/facade/control/control_test_support.h"
 #include "tests/facade/control/sample_policy.h"
 #include "tests/facade/metrics/exposition.h"
@@ -45,7 +45,8 @@ TEST(PolicyGaugesTest, SharesAreInPercentWithDecimals) {
   ASSERT_NE(table, nullptr);
   const Exposition parsed = gauges_of(*table);
   const auto share = [&](const char* capability, const char* rule, const char* which) {
-    return parsed.value("ficus_share_configured_percent", {{"capability", capability}, {"rule", rule}, {"share", which}});
+    return parsed.value("ficus_share_configured_percent",
+                        {{"capability", capability}, {"rule", rule}, {"share", which}});
   };
   EXPECT_EQ(share("inquiry", "inquiry-acme", "canary"), 100);
   EXPECT_EQ(share("inquiry", "inquiry-acme", "shadow"), 12.5);
@@ -80,23 +81,29 @@ TEST(PolicyGaugesTest, TenantsAreBounded) {
 TEST(PolicyGaugesTest, OtherIsATenantThatNoPrefixTakes) {
   std::string prefixes;
   for (char c = 'a'; c <= 'z'; ++c) prefixes += std::string(c == 'a' ? "" : ", ") + "\"" + c + "*\"";
-  std::string text = replaced(sample_policy(), "capability: address, tenants: [acme]", "capability: address, tenants: [" + prefixes + "]");
+  std::string text = replaced(sample_policy(), "capability: address, tenants: [acme]",
+                              "capability: address, tenants: [" + prefixes + "]");
   text = replaced(text, "capability: inquiry, tenants: [acme]", "capability: inquiry, tenants: [" + prefixes + "]");
-  text = replaced(text, "  - {name: inquiry-eu, capability: inquiry, tenants: [\"group:eu\"]", "  - {name: inquiry-eu, capability: inquiry, tenants: [none, \"0*\", \"group:eu\"]");
+  text = replaced(text, "  - {name: inquiry-eu, capability: inquiry, tenants: [\"group:eu\"]",
+                  "  - {name: inquiry-eu, capability: inquiry, tenants: [none, \"0*\", \"group:eu\"]");
   text = replaced(text, "eu: [\"eu-*\"]", "eu: [\"1*\"]");
   const auto table = table_of(text);
   ASSERT_NE(table, nullptr);
-  EXPECT_TRUE(gauges_of(*table).has("ficus_write_owner", {{"capability", "address"}, {"tenant", "other"}, {"owner", "legacy"}}));
+  EXPECT_TRUE(gauges_of(*table).has("ficus_write_owner",
+                                    {{"capability", "address"}, {"tenant", "other"}, {"owner", "legacy"}}));
 }
 
 TEST(PolicyGaugesTest, EntriesPastTheirDateAreCountedByKind) {
   const auto table = table_of(sample_policy());
   ASSERT_NE(table, nullptr);
-  const auto day = [](unsigned month, unsigned d) { return Date{std::chrono::year{2026}, std::chrono::month{month}, std::chrono::day{d}}; };
+  const auto day = [](unsigned month, unsigned d) {
+    return Date{std::chrono::year{2026}, std::chrono::month{month}, std::chrono::day{d}};
+  };
   EXPECT_EQ(gauges_of(*table, day(6, 30)).value("ficus_policy_expired", {{"what", "rule"}}), 0) << "the last good day";
   const Exposition after = gauges_of(*table, day(7, 1));
   EXPECT_EQ(after.value("ficus_policy_expired", {{"what", "rule"}}), 1);
-  for (const char* what : {"override", "compare", "unmanaged"}) EXPECT_EQ(after.value("ficus_policy_expired", {{"what", what}}), 0) << what;
+  for (const char* what : {"override", "compare", "unmanaged"})
+    EXPECT_EQ(after.value("ficus_policy_expired", {{"what", what}}), 0) << what;
 }
 
 // ---- what a reload changed ----
@@ -111,7 +118,8 @@ TEST(BriefChangeTest, NamesWhatChanged) {
   } cases[] = {
       {"nothing", "# a comment\n" + sample_policy(), "only the contents of files it names"},
       {"a rule", sample_policy_with("percent: 12.5", "percent: 13"), "rules: inquiry-acme changed"},
-      {"a rule more and one less", sample_policy_with("name: inquiry-eu", "name: inquiry-europe"), "rules: inquiry-europe added, inquiry-eu removed"},
+      {"a rule more and one less", sample_policy_with("name: inquiry-eu", "name: inquiry-europe"),
+       "rules: inquiry-europe added, inquiry-eu removed"},
       {"an upstream and a group", replaced(sample_policy_with("50052", "50053"), "\"eu-*\"", "\"eu-*\", \"uk-*\""),
        "upstreams: new changed; tenant_groups: eu changed"},
       {"the name", sample_policy_with("name: sample", "name: example"), "name: sample -> example"},

@@ -63,38 +63,68 @@ struct BadCase {
 
 TEST(LoadPolicyTest, WhatIsWrongWithAFileIsSaidWhereThePolicyNamesIt) {
   const BadCase cases[] = {
-      {"schema missing", [](const TempDir& d) { ::unlink((d / "service.pb").c_str()); }, "P201", "service.pb", "no such file"},
-      {"secret missing", [](const TempDir& d) { ::unlink((d / "new.key").c_str()); }, "P201", "new.key", "no such file"},
+      {"schema missing", [](const TempDir& d) { ::unlink((d / "service.pb").c_str()); }, "P201", "service.pb",
+       "no such file"},
+      {"secret missing", [](const TempDir& d) { ::unlink((d / "new.key").c_str()); }, "P201", "new.key",
+       "no such file"},
       {"schema is a directory",
-       [](const TempDir& d) { ::unlink((d / "service.pb").c_str()); make_directory(d / "service.pb"); },
+       [](const TempDir& d) {
+         ::unlink((d / "service.pb").c_str());
+         make_directory(d / "service.pb");
+       },
        "P202", "service.pb", "is a directory"},
       {"secret is a FIFO",
-       [](const TempDir& d) { ::unlink((d / "new.key").c_str()); ::mkfifo((d / "new.key").c_str(), 0600); },
+       [](const TempDir& d) {
+         ::unlink((d / "new.key").c_str());
+         ::mkfifo((d / "new.key").c_str(), 0600);
+       },
        "P202", "new.key", "named pipe"},
       {"secret links outside",
-       [](const TempDir& d) { ::unlink((d / "new.key").c_str()); make_link("/etc/hostname", d / "new.key"); },
+       [](const TempDir& d) {
+         ::unlink((d / "new.key").c_str());
+         make_link("/etc/hostname", d / "new.key");
+       },
        "P203", "new.key", "absolute path"},
       {"schema links above",
-       [](const TempDir& d) { ::unlink((d / "service.pb").c_str()); make_link("../service.pb", d / "service.pb"); },
+       [](const TempDir& d) {
+         ::unlink((d / "service.pb").c_str());
+         make_link("../service.pb", d / "service.pb");
+       },
        "P203", "service.pb", "leads above"},
-      {"schema too large", [](const TempDir& d) { write_file(d / "service.pb", std::string(5000, 'x')); }, "P204", "service.pb", "larger than 4096"},
-      {"schema unusable", [](const TempDir& d) { write_file(d / "service.pb", "garbage"); }, "P206", "service.pb", "not a FileDescriptorSet"},
+      {"schema too large", [](const TempDir& d) { write_file(d / "service.pb", std::string(5000, 'x')); }, "P204",
+       "service.pb", "larger than 4096"},
+      {"schema unusable", [](const TempDir& d) { write_file(d / "service.pb", "garbage"); }, "P206", "service.pb",
+       "not a FileDescriptorSet"},
       {"secret empty", [](const TempDir& d) { write_file(d / "new.key", ""); }, "P207", "new.key", "is empty"},
-      {"secret only a newline", [](const TempDir& d) { write_file(d / "new.key", "\n"); }, "P207", "new.key", "is empty"},
-      {"secret of two lines", [](const TempDir& d) { write_file(d / "new.key", "hunter2\nhunter3\n"); }, "P207", "new.key", "more than one line"},
-      {"secret with two newlines", [](const TempDir& d) { write_file(d / "new.key", "hunter2\n\n"); }, "P207", "new.key", "more than one line"},
-      {"secret with Windows line end", [](const TempDir& d) { write_file(d / "new.key", "hunter2\r\n"); }, "P207", "new.key", "carriage return"},
-      {"secret with a zero byte", [](const TempDir& d) { write_file(d / "new.key", std::string("hunter2\0", 8)); }, "P207", "new.key", "offset 7"},
-      {"secret not ASCII", [](const TempDir& d) { write_file(d / "new.key", "hunter2\xc3\xa9"); }, "P207", "new.key", "offset 7"},
-      {"secret with a space at its end", [](const TempDir& d) { write_file(d / "new.key", "hunter2 \n"); }, "P207", "new.key", "space"},
+      {"secret only a newline", [](const TempDir& d) { write_file(d / "new.key", "\n"); }, "P207", "new.key",
+       "is empty"},
+      {"secret of two lines", [](const TempDir& d) { write_file(d / "new.key", "hunter2\nhunter3\n"); }, "P207",
+       "new.key", "more than one line"},
+      {"secret with two newlines", [](const TempDir& d) { write_file(d / "new.key", "hunter2\n\n"); }, "P207",
+       "new.key", "more than one line"},
+      {"secret with Windows line end", [](const TempDir& d) { write_file(d / "new.key", "hunter2\r\n"); }, "P207",
+       "new.key", "carriage return"},
+      {"secret with a zero byte", [](const TempDir& d) { write_file(d / "new.key", std::string("hunter2\0", 8)); },
+       "P207", "new.key", "offset 7"},
+      {"secret not ASCII", [](const TempDir& d) { write_file(d / "new.key", "hunter2\xc3\xa9"); }, "P207", "new.key",
+       "offset 7"},
+      {"secret with a space at its end", [](const TempDir& d) { write_file(d / "new.key", "hunter2 \n"); }, "P207",
+       "new.key", "space"},
       {"policy missing", [](const TempDir& d) { ::unlink((d / "policy.yaml").c_str()); }, "P200", "", "no such file"},
       {"policy is a directory",
-       [](const TempDir& d) { ::unlink((d / "policy.yaml").c_str()); make_directory(d / "policy.yaml"); },
+       [](const TempDir& d) {
+         ::unlink((d / "policy.yaml").c_str());
+         make_directory(d / "policy.yaml");
+       },
        "P200", "", "is a directory"},
       {"policy is a FIFO",
-       [](const TempDir& d) { ::unlink((d / "policy.yaml").c_str()); ::mkfifo((d / "policy.yaml").c_str(), 0600); },
+       [](const TempDir& d) {
+         ::unlink((d / "policy.yaml").c_str());
+         ::mkfifo((d / "policy.yaml").c_str(), 0600);
+       },
        "P200", "", "named pipe"},
-      {"policy too large", [](const TempDir& d) { write_file(d / "policy.yaml", std::string(10'001, '#')); }, "P001", "", "larger than 10000"},
+      {"policy too large", [](const TempDir& d) { write_file(d / "policy.yaml", std::string(10'001, '#')); }, "P001",
+       "", "larger than 10000"},
   };
   for (const BadCase& c : cases) {
     SCOPED_TRACE(c.name);
@@ -108,7 +138,8 @@ TEST(LoadPolicyTest, WhatIsWrongWithAFileIsSaidWhereThePolicyNamesIt) {
     ASSERT_FALSE(loaded);
     const LoadFailure& failure = loaded.error();
     const std::string text = all_text(failure.diagnostics);
-    const auto found = std::find_if(failure.diagnostics.begin(), failure.diagnostics.end(), [&](const Diagnostic& d) { return d.code == c.code; });
+    const auto found = std::find_if(failure.diagnostics.begin(), failure.diagnostics.end(),
+                                    [&](const Diagnostic& d) { return d.code == c.code; });
     ASSERT_NE(found, failure.diagnostics.end()) << text;
     EXPECT_EQ(found->level, DiagnosticLevel::kError);
     EXPECT_EQ(found->file, path);
@@ -158,7 +189,8 @@ TEST(LoadPolicyTest, ASecretThatOthersMayReadIsAWarning) {
   ::chmod((dir / "new.key").c_str(), 0644);
   const auto loaded = load_policy(path, sample_load_options());
   ASSERT_TRUE(loaded);
-  const auto warned = std::count_if(loaded->warnings.begin(), loaded->warnings.end(), [](const Diagnostic& d) { return d.code == "W200"; });
+  const auto warned = std::count_if(loaded->warnings.begin(), loaded->warnings.end(),
+                                    [](const Diagnostic& d) { return d.code == "W200"; });
   EXPECT_EQ(warned, 1) << all_text(loaded->warnings);
   EXPECT_THAT(all_text(loaded->warnings), Not(HasSubstr("correct-horse")));
 }
@@ -182,7 +214,8 @@ TEST(LoadPolicyTest, FilesAreSoughtBesideTheNameAsGiven) {
   make_directory(dir / "..2024_1");
   write_sample(dir / "..2024_1");
   make_link("..2024_1", dir / "..data");
-  for (const char* file : {"policy.yaml", "service.pb", "new.key"}) make_link(std::string("..data/") + file, dir / file);
+  for (const char* file : {"policy.yaml", "service.pb", "new.key"})
+    make_link(std::string("..data/") + file, dir / file);
   const auto loaded = load_policy(dir / "policy.yaml", sample_load_options());
   ASSERT_TRUE(loaded) << all_text(loaded.error().diagnostics);
   EXPECT_THAT(loaded->files, Contains(dir / "service.pb"));
@@ -203,7 +236,8 @@ TEST(LoadPolicyTest, AllFilesAreOfOneMoment) {
     write_file(dir / (std::string(which) + "/new.key"), which);
   }
   make_link("one", dir / "..data");
-  for (const char* file : {"policy.yaml", "service.pb", "new.key"}) make_link(std::string("..data/") + file, dir / file);
+  for (const char* file : {"policy.yaml", "service.pb", "new.key"})
+    make_link(std::string("..data/") + file, dir / file);
   std::atomic<bool> stop{false};
   std::thread deployer([&] {
     for (int i = 0; !stop; ++i) replace_link(i % 2 == 0 ? "two" : "one", dir / "..data");
@@ -226,7 +260,8 @@ TEST(LoadPolicyTest, AllFilesAreOfOneMoment) {
 
 TEST(LoadPolicyTest, OneFileNamedTwiceIsReadOnce) {
   TempDir dir;
-  const std::string path = write_sample(dir.path(), sample_policy_with(R"(x-literal: "inline-value")", R"(x-other: "file:new.key")"));
+  const std::string path =
+      write_sample(dir.path(), sample_policy_with(R"(x-literal: "inline-value")", R"(x-other: "file:new.key")"));
   const auto loaded = load_policy(path, sample_load_options());
   ASSERT_TRUE(loaded) << all_text(loaded.error().diagnostics);
   EXPECT_EQ(loaded->files.size(), 3u);
@@ -252,7 +287,8 @@ TEST(PolicyHashTest, IsTheSameForTheSameBytesAndForNoOthers) {
   for (const auto& other : others) EXPECT_NE(base, other.hash) << other.name;
 }
 
-// Computed apart from this code, with Python's hashlib: sha256(len8("policy") + "policy" + len8("a") + "a" + len8("1") + "1").
+// Computed apart from this code, with Python's hashlib: sha256(len8("policy") + "policy" + len8("a") + "a" + len8("1")
+// + "1").
 TEST(PolicyHashTest, AgreesWithAVectorComputedElsewhere) {
   EXPECT_EQ(policy_hash("policy", {{"a", "1"}}), "7229ff118cd94014098301d22505856e63250c6d7a81fcd296e37417acd13421");
 }

@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <functional>
 #include <thread>
+#include <tuple>
 
 #include "tests/facade/control/control_test_support.h"
 #include "tests/facade/control/sample_policy.h"
@@ -64,7 +66,9 @@ class Store {
     options.poll = std::chrono::hours(1);
     return options;
   }
-  double reloads(const std::string& outcome) { return exposed().value("ficus_policy_reloads_total", {{"outcome", outcome}}); }
+  double reloads(const std::string& outcome) {
+    return exposed().value("ficus_policy_reloads_total", {{"outcome", outcome}});
+  }
   double all_reloads() { return exposed().sum("ficus_policy_reloads_total"); }
   Exposition exposed() { return parse_exposition(metrics.expose()); }
   // Reads again at once, as on SIGHUP, and gives what became of it.
@@ -76,7 +80,8 @@ class Store {
     const Exposition after = exposed();
     for (const char* outcome : {"applied", "unchanged", "refused"}) {
       const Labels labels{{"outcome", outcome}};
-      if (after.value("ficus_policy_reloads_total", labels) > before.value("ficus_policy_reloads_total", labels)) return outcome;
+      if (after.value("ficus_policy_reloads_total", labels) > before.value("ficus_policy_reloads_total", labels))
+        return outcome;
     }
     return "nothing";
   }
@@ -129,37 +134,50 @@ TEST(PolicyStoreTest, AReloadIsAppliedUnchangedOrRefused) {
     const char* says;  // part of /policy afterwards
   } cases[] = {
       {"nothing", [](const TempDir&) {}, "unchanged", "\"outcome\":\"unchanged\""},
-      {"the same bytes", [](const TempDir& d) { replace_file(d / "policy.yaml", sample_policy()); }, "unchanged", "\"generation\":1"},
+      {"the same bytes", [](const TempDir& d) { replace_file(d / "policy.yaml", sample_policy()); }, "unchanged",
+       "\"generation\":1"},
       {"a share",
        [](const TempDir& d) { replace_file(d / "policy.yaml", sample_policy_with("percent: 10}", "percent: 20}")); },
        "applied", "\"generation\":2"},
-      {"a comment", [](const TempDir& d) { replace_file(d / "policy.yaml", "# hello\n" + sample_policy()); }, "applied", "\"generation\":2"},
-      {"only a secret", [](const TempDir& d) { replace_file(d / "new.key", "another\n"); }, "applied", "\"generation\":2"},
-      {"broken YAML", [](const TempDir& d) { write_file(d / "policy.yaml", "rules: [\n"); }, "refused", "\"level\":\"error\""},
+      {"a comment", [](const TempDir& d) { replace_file(d / "policy.yaml", "# hello\n" + sample_policy()); }, "applied",
+       "\"generation\":2"},
+      {"only a secret", [](const TempDir& d) { replace_file(d / "new.key", "another\n"); }, "applied",
+       "\"generation\":2"},
+      {"broken YAML", [](const TempDir& d) { write_file(d / "policy.yaml", "rules: [\n"); }, "refused",
+       "\"level\":\"error\""},
       {"empty", [](const TempDir& d) { write_file(d / "policy.yaml", ""); }, "refused", "\"level\":\"error\""},
       {"gone", [](const TempDir& d) { ::unlink((d / "policy.yaml").c_str()); }, "refused", "P200"},
       {"schema gone", [](const TempDir& d) { ::unlink((d / "service.pb").c_str()); }, "refused", "P201"},
       {"a test that fails",
-       [](const TempDir& d) { write_file(d / "policy.yaml", sample_policy_with("expect: {owner: new}", "expect: {owner: legacy}")); },
+       [](const TempDir& d) {
+         write_file(d / "policy.yaml", sample_policy_with("expect: {owner: new}", "expect: {owner: legacy}"));
+       },
        "refused", "P160"},
       {"an owner moves, the epoch stays",
        [](const TempDir& d) {
-         write_file(d / "policy.yaml", replaced(sample_policy_with("{name: address-acme, capability: address, tenants: [acme]",
-                                                                   "{name: address-acme, capability: address, tenants: [acme, globex]"),
-                                                "tenants: [acme], stage: live, reads", "tenants: [acme, globex], stage: live, reads"));
+         write_file(d / "policy.yaml",
+                    replaced(sample_policy_with("{name: address-acme, capability: address, tenants: [acme]",
+                                                "{name: address-acme, capability: address, tenants: [acme, globex]"),
+                             "tenants: [acme], stage: live, reads", "tenants: [acme, globex], stage: live, reads"));
        },
        "refused", "P170"},
       {"an owner moves, the epoch grows",
        [](const TempDir& d) {
-         std::string text = sample_policy_with("capability: address, tenants: [acme]", "capability: address, tenants: [acme, globex]");
+         std::string text =
+             sample_policy_with("capability: address, tenants: [acme]", "capability: address, tenants: [acme, globex]");
          text = replaced(text, "tenants: [acme], stage: live, reads", "tenants: [acme, globex], stage: live, reads");
          write_file(d / "policy.yaml", replaced(text, "ownership_epoch: 7", "ownership_epoch: 8"));
        },
        "refused", "restart to move owners: a.B/Put for globex"},
       {"no owner moves, the epoch grows",
-       [](const TempDir& d) { write_file(d / "policy.yaml", sample_policy_with("ownership_epoch: 7", "ownership_epoch: 8")); },
+       [](const TempDir& d) {
+         write_file(d / "policy.yaml", sample_policy_with("ownership_epoch: 7", "ownership_epoch: 8"));
+       },
        "refused", "P171"},
-      {"the epoch falls", [](const TempDir& d) { write_file(d / "policy.yaml", sample_policy_with("ownership_epoch: 7", "ownership_epoch: 6")); },
+      {"the epoch falls",
+       [](const TempDir& d) {
+         write_file(d / "policy.yaml", sample_policy_with("ownership_epoch: 7", "ownership_epoch: 6"));
+       },
        "refused", "P171"},
   };
   for (const auto& c : cases) {
@@ -196,12 +214,14 @@ TEST(PolicyStoreTest, WhatIsWatchedIsReadWhenItChanges) {
     return s.until([&] { return s.reloads("applied") == applied; });
   };
   EXPECT_TRUE(comes_into_force([&] { write_file(dir / "policy.yaml", "# 1\n" + sample_policy()); })) << "in place";
-  EXPECT_TRUE(comes_into_force([&] { replace_file(dir / "policy.yaml", "# 2\n" + sample_policy()); })) << "renamed over";
+  EXPECT_TRUE(comes_into_force([&] { replace_file(dir / "policy.yaml", "# 2\n" + sample_policy()); }))
+      << "renamed over";
   EXPECT_TRUE(comes_into_force([&] { write_file(dir / "new.key", "k1\n"); })) << "a secret in place";
   EXPECT_TRUE(comes_into_force([&] { replace_file(dir / "new.key", "k2\n"); })) << "a secret renamed over";
   // A new policy that names another file: that one is watched from then on.
   write_file(dir / "other.key", "o1\n");
-  EXPECT_TRUE(comes_into_force([&] { replace_file(dir / "policy.yaml", sample_policy_with("file:new.key", "file:other.key")); }));
+  EXPECT_TRUE(comes_into_force(
+      [&] { replace_file(dir / "policy.yaml", sample_policy_with("file:new.key", "file:other.key")); }));
   EXPECT_TRUE(comes_into_force([&] { write_file(dir / "other.key", "o2\n"); }));
   EXPECT_EQ(s.in_force().upstreams()[1].metadata_set[0].second, "o2");
   EXPECT_EQ(s.in_force().generation(), 1 + static_cast<std::uint64_t>(applied));
@@ -218,7 +238,8 @@ TEST(PolicyStoreTest, AKubernetesConfigMapIsSwappedAsAWhole) {
   };
   deploy("..1", sample_policy(), "one");
   make_link("..1", dir / "..data");
-  for (const char* file : {"policy.yaml", "service.pb", "new.key"}) make_link(std::string("..data/") + file, dir / file);
+  for (const char* file : {"policy.yaml", "service.pb", "new.key"})
+    make_link(std::string("..data/") + file, dir / file);
   Store s(dir / "policy.yaml");
   ASSERT_TRUE(s.store.load_first());
   s.store.watch();
@@ -243,7 +264,9 @@ TEST(PolicyStoreTest, MendingARefusedFileIsSeen) {
       {"policy gone", [](const TempDir& d) { ::unlink((d / "policy.yaml").c_str()); },
        [](const TempDir& d) { write_file(d / "policy.yaml", "# mended\n" + sample_policy()); }},
       {"names a file that is not there yet",
-       [](const TempDir& d) { replace_file(d / "policy.yaml", sample_policy_with("file:new.key", "file:keys/later.key")); },
+       [](const TempDir& d) {
+         replace_file(d / "policy.yaml", sample_policy_with("file:new.key", "file:keys/later.key"));
+       },
        [](const TempDir& d) {
          make_directory(d / "keys");
          write_file(d / "keys/later.key", "here\n");
@@ -253,8 +276,7 @@ TEST(PolicyStoreTest, MendingARefusedFileIsSeen) {
          write_file(d / "new.key", "changed too\n");
          write_file(d / "service.pb", "schema");
        }},
-      {"the whole directory gone",
-       [](const TempDir& d) { std::filesystem::rename(d.path(), d.path() + ".away"); },
+      {"the whole directory gone", [](const TempDir& d) { std::filesystem::rename(d.path(), d.path() + ".away"); },
        [](const TempDir& d) {
          make_directory(d.path());
          write_sample(d.path(), "# mended\n" + sample_policy());
@@ -306,35 +328,58 @@ std::string owners(const RouteTable& table) {
   std::string text;
   for (std::size_t i = 0; i < table.capabilities().size(); ++i) {
     for (const char* tenant : {"acme", "globex", "initech", "eu-west", "someone"}) {
-      text += table.capabilities()[i].name + "/" + tenant + "=" + std::string(to_string(table.write_owner(static_cast<std::uint16_t>(i), tenant))) + " ";
+      text += table.capabilities()[i].name + "/" + tenant + "=" +
+              std::string(to_string(table.write_owner(static_cast<std::uint16_t>(i), tenant))) + " ";
     }
-    text += table.capabilities()[i].name + "=" + std::string(to_string(table.write_owner(static_cast<std::uint16_t>(i), std::nullopt))) + " ";
+    text += table.capabilities()[i].name + "=" +
+            std::string(to_string(table.write_owner(static_cast<std::uint16_t>(i), std::nullopt))) + " ";
   }
   return text;
 }
 
-TEST(PolicyStoreTest, APolicyCutAtAnyByteIsRefused) {
-  std::vector<std::pair<std::string, std::string>> policies = {{"sample", sample_policy()}};
+// The sample and every policy that we ship; several tests for each, since each is thousands of reloads.
+std::vector<std::string> whole_policies() {
+  std::vector<std::string> names = {"sample"};
   for (const auto& entry : std::filesystem::directory_iterator(FICUS_POLICIES)) {
-    if (entry.path().extension() == ".yaml") policies.emplace_back(entry.path().filename(), read_file(entry.path()));
+    if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem());
   }
-  ASSERT_GE(policies.size(), 2u) << "the shipped policies";
-  for (const auto& [name, text] : policies) {
-    SCOPED_TRACE(name);
-    TempDir dir;
-    write_file(dir / "insurance.pb", "schema");
-    Store s(write_sample(dir.path(), text));
-    ASSERT_TRUE(s.store.load_first());
-    const std::string before = owners(s.in_force());
-    const QuietLog quiet;
-    for (std::size_t cut = 0; cut < text.size(); ++cut) {
-      write_file(dir / "policy.yaml", std::string_view(text).substr(0, cut));
-      EXPECT_EQ(s.reload(), "refused") << "cut at byte " << cut;
-      ASSERT_EQ(s.tables.size(), 1u) << "cut at byte " << cut;
-      ASSERT_EQ(owners(s.in_force()), before) << "cut at byte " << cut;
-    }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+constexpr std::size_t kParts = 4;
+class CutPolicyTest : public ::testing::TestWithParam<std::tuple<std::string, std::size_t>> {};
+
+TEST_P(CutPolicyTest, IsRefusedWhereverItIsCut) {
+  const auto& [policy, part] = GetParam();
+  const std::string text = policy == "sample" ? sample_policy() : read_file(FICUS_POLICIES "/" + policy + ".yaml");
+  TempDir dir;
+  write_file(dir / "insurance.pb", "schema");
+  Store s(write_sample(dir.path(), text));
+  ASSERT_TRUE(s.store.load_first());
+  const std::string before = owners(s.in_force());
+  const QuietLog quiet;
+  for (std::size_t cut = part; cut < text.size(); cut += kParts) {
+    write_file(dir / "policy.yaml", std::string_view(text).substr(0, cut));
+    ASSERT_EQ(s.reload(), "refused") << "cut at byte " << cut;
+    ASSERT_EQ(s.tables.size(), 1u) << "cut at byte " << cut;
+    ASSERT_EQ(owners(s.in_force()), before) << "cut at byte " << cut;
   }
 }
+
+std::string cut_test_name(const ::testing::TestParamInfo<CutPolicyTest::ParamType>& tested) {
+  std::string name = std::get<0>(tested.param);
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  return name + "_part_" + std::to_string(std::get<1>(tested.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(Shipped, CutPolicyTest,
+                         ::testing::Combine(::testing::ValuesIn(whole_policies()),
+                                            ::testing::Range(std::size_t{0}, kParts)),
+                         cut_test_name);
+
+TEST(ShippedPoliciesTest, ThereAreSome) { EXPECT_GE(whole_policies().size(), 4u); }
 
 TEST(PolicyStoreTest, AWriterThatIsCutOffIsRefusedAndItsRestIsSeen) {
   TempDir dir;
@@ -379,7 +424,8 @@ TEST(PolicyStoreTest, TwoHundredReloadsKeepNothing) {
   }
   EXPECT_EQ(open_descriptors(), descriptors);
   // The acknowledgements, posted to the control thread, hold the last reference.
-  EXPECT_TRUE(s.until([&] { return std::all_of(old.begin(), old.end(), [](const auto& table) { return table.expired(); }); }));
+  EXPECT_TRUE(
+      s.until([&] { return std::all_of(old.begin(), old.end(), [](const auto& table) { return table.expired(); }); }));
 }
 
 TEST(PolicyStoreTest, ReloadMayBeCalledFromAnyThread) {
@@ -430,7 +476,8 @@ TEST(PolicyStoreTest, NoSecretIsShownAnywhere) {
   EXPECT_THAT(json, AllOf(Not(HasSubstr("correct-horse")), Not(HasSubstr("inline-value"))));
   write_file(dir / "new.key", "correct-horse\nbattery\n");
   EXPECT_EQ(s.reload(), "refused");
-  EXPECT_THAT(s.store.describe_json(), AllOf(HasSubstr("P207"), Not(HasSubstr("correct-horse")), Not(HasSubstr("battery"))));
+  EXPECT_THAT(s.store.describe_json(),
+              AllOf(HasSubstr("P207"), Not(HasSubstr("correct-horse")), Not(HasSubstr("battery"))));
   EXPECT_THAT(s.metrics.expose(), Not(HasSubstr("correct-horse")));
 }
 

@@ -30,7 +30,9 @@ struct LateWorker {
   std::uint64_t generation = 0;
 
   PublishToWorker entry() {
-    return [this](std::shared_ptr<const RouteTable> table, std::function<void()> done) { queue.emplace_back(std::move(table), std::move(done)); };
+    return [this](std::shared_ptr<const RouteTable> table, std::function<void()> done) {
+      queue.emplace_back(std::move(table), std::move(done));
+    };
   }
   void run_one() {
     generation = queue.front().first->generation();
@@ -113,7 +115,8 @@ TEST(PublisherTest, EveryWorkerEndsWithTheLastTableWhoeverPublishes) {
   std::vector<std::thread> publishers;
   for (int p = 0; p < kPublishers; ++p) {
     publishers.emplace_back([&publisher, p] {
-      for (int i = 0; i < kRounds; ++i) publisher.publish(table_of_generation(static_cast<std::uint64_t>(p * kRounds + i + 1))).wait();
+      for (int i = 0; i < kRounds; ++i)
+        publisher.publish(table_of_generation(static_cast<std::uint64_t>(p * kRounds + i + 1))).wait();
     });
   }
   for (std::thread& thread : publishers) thread.join();

@@ -23,7 +23,8 @@ class FakeCatalog : public MethodCatalog {
     const auto found = methods_.find(std::string(service));
     return found == methods_.end() ? std::vector<std::string>{} : found->second;
   }
-  Result<KeyPath, std::string> resolve_request_key(std::string_view, std::string_view, std::string_view) const override {
+  Result<KeyPath, std::string> resolve_request_key(std::string_view, std::string_view,
+                                                   std::string_view) const override {
     return KeyPath{{1}, KeyLeaf::kBytes};
   }
   bool response_has(std::string_view, std::string_view, const PathPattern&) const override { return true; }
@@ -84,7 +85,9 @@ std::string replaced(std::string text, std::string_view what, std::string_view b
   return text.replace(at, what.size(), by);
 }
 
-std::string sample_policy_with(std::string_view text, std::string_view by) { return replaced(sample_policy(), text, by); }
+std::string sample_policy_with(std::string_view text, std::string_view by) {
+  return replaced(sample_policy(), text, by);
+}
 
 std::string write_sample(const std::string& directory, const std::string& policy) {
   write_file(directory + "/policy.yaml", policy);

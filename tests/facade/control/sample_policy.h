@@ -9,8 +9,8 @@
 
 namespace ficus::testing {
 
-// Names the schema "service.pb" (whose bytes are "schema" for fake_catalog_maker()) and the secret "new.key". Tenant acme
-// is live on the new side, eu-* is shadowed, everyone else is off.
+// Names the schema "service.pb" (whose bytes are "schema" for fake_catalog_maker()) and the secret "new.key". Tenant
+// acme is live on the new side, eu-* is shadowed, everyone else is off.
 std::string sample_policy();
 // The same with one text replaced; aborts the test program if it is not there.
 std::string sample_policy_with(std::string_view text, std::string_view by);

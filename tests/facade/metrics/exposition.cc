@@ -19,11 +19,20 @@ bool is_valid_utf8(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text[i]);
     std::size_t more;
     std::uint32_t point;
-    if (lead < 0x80) { more = 0; point = lead; }
-    else if ((lead & 0xE0) == 0xC0) { more = 1; point = lead & 0x1Fu; }
-    else if ((lead & 0xF0) == 0xE0) { more = 2; point = lead & 0x0Fu; }
-    else if ((lead & 0xF8) == 0xF0) { more = 3; point = lead & 0x07u; }
-    else return false;
+    if (lead < 0x80) {
+      more = 0;
+      point = lead;
+    } else if ((lead & 0xE0) == 0xC0) {
+      more = 1;
+      point = lead & 0x1Fu;
+    } else if ((lead & 0xF0) == 0xE0) {
+      more = 2;
+      point = lead & 0x0Fu;
+    } else if ((lead & 0xF8) == 0xF0) {
+      more = 3;
+      point = lead & 0x07u;
+    } else
+      return false;
     if (i + more >= text.size()) return false;
     for (std::size_t k = 1; k <= more; ++k) {
       const auto next = static_cast<unsigned char>(text[i + k]);
@@ -102,10 +111,14 @@ class SampleReader {
         out.push_back(c);
         continue;
       }
-      if (take('n')) out.push_back('\n');
-      else if (take('\\')) out.push_back('\\');
-      else if (take('"')) out.push_back('"');
-      else return "unknown escape in a label value";
+      if (take('n'))
+        out.push_back('\n');
+      else if (take('\\'))
+        out.push_back('\\');
+      else if (take('"'))
+        out.push_back('"');
+      else
+        return "unknown escape in a label value";
     }
     return "unclosed label value";
   }
@@ -155,7 +168,8 @@ void judge_histogram(const std::string& name, const Exposition::Family& family, 
     }
     if (!std::isinf(by_bound.rbegin()->first)) problems.push_back(name + ": no +Inf bucket");
     const auto count = family.samples.find({name + "_count", labels});
-    if (count == family.samples.end() || count->second != last) problems.push_back(name + ": _count is not the +Inf bucket");
+    if (count == family.samples.end() || count->second != last)
+      problems.push_back(name + ": _count is not the +Inf bucket");
     if (family.samples.count({name + "_sum", labels}) == 0) problems.push_back(name + ": no _sum");
   }
 }
@@ -196,8 +210,8 @@ Exposition parse_exposition(std::string_view text) {
   if (!text.empty() && text.back() != '\n') problem(0, "the last line has no newline");
   if (!is_valid_utf8(text)) problem(0, "not UTF-8");
 
-  std::string current;                // the family whose lines we are in
-  std::set<std::string> closed;       // families whose lines are over: lines of one family stand together
+  std::string current;           // the family whose lines we are in
+  std::set<std::string> closed;  // families whose lines are over: lines of one family stand together
   std::size_t line_number = 0;
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
@@ -230,7 +244,8 @@ Exposition parse_exposition(std::string_view text) {
       if (help) {
         for (std::size_t i = 0; i < body.size(); ++i) {
           if (body[i] != '\\') continue;
-          if (i + 1 == body.size() || (body[i + 1] != '\\' && body[i + 1] != 'n')) problem(line_number, "unknown escape in HELP");
+          if (i + 1 == body.size() || (body[i + 1] != '\\' && body[i + 1] != 'n'))
+            problem(line_number, "unknown escape in HELP");
           ++i;
         }
       } else if (body != "counter" && body != "gauge" && body != "histogram") {

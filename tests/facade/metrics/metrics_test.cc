@@ -18,9 +18,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
+using testing::Exposition;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::Exposition;
 using testing::parse_exposition;
 
 const Family kTestCounter{"test_total", "A counter", Family::Type::kCounter, {"a", "b"}};
@@ -153,8 +153,14 @@ TEST(HistogramTest, ABoundBelongsToItsOwnBucket) {
     std::chrono::nanoseconds value;
     std::size_t bucket;
   } const cases[] = {
-      {"negative counts as zero", -5ns, 0}, {"zero", 0ns, 0},   {"first bound", 50us, 0}, {"just above it", 50'001ns, 1},
-      {"one second", 1s, 13},               {"1.5 s", 1500ms, 14}, {"last bound", 60s, 19},  {"beyond", 61s, 20},
+      {"negative counts as zero", -5ns, 0},
+      {"zero", 0ns, 0},
+      {"first bound", 50us, 0},
+      {"just above it", 50'001ns, 1},
+      {"one second", 1s, 13},
+      {"1.5 s", 1500ms, 14},
+      {"last bound", 60s, 19},
+      {"beyond", 61s, 20},
       {"a year", std::chrono::hours(8760), 20},
   };
   for (const auto& c : cases) {
@@ -172,7 +178,8 @@ TEST(MetricsTest, SeriesOfAFamilyAreBoundedAndTheHitIsCounted) {
   Metrics metrics;
   MetricsShard& shard = metrics.add_shard();
   const std::size_t over = 500;
-  for (std::size_t i = 0; i < MetricsShard::kMaxSeries + over; ++i) shard.counter(kTestCounter, {std::to_string(i), "y"}).add();
+  for (std::size_t i = 0; i < MetricsShard::kMaxSeries + over; ++i)
+    shard.counter(kTestCounter, {std::to_string(i), "y"}).add();
   shard.counter(kTestCounter, {"0", "y"}).add();  // a series that exists stays its own
   const Exposition parsed = exposed(metrics);
   EXPECT_EQ(parsed.families.at("test_total").samples.size(), MetricsShard::kMaxSeries + 1);
@@ -184,14 +191,16 @@ TEST(MetricsTest, SeriesOfAFamilyAreBoundedAndTheHitIsCounted) {
 TEST(MetricsTest, EvenTheCounterOfLimitsIsBounded) {
   Metrics metrics;
   MetricsShard& shard = metrics.add_shard();
-  for (std::size_t i = 0; i < MetricsShard::kMaxSeries + 3; ++i) shard.counter(families::kLimits, {std::to_string(i)}).add();
+  for (std::size_t i = 0; i < MetricsShard::kMaxSeries + 3; ++i)
+    shard.counter(families::kLimits, {std::to_string(i)}).add();
   EXPECT_EQ(exposed(metrics).value("ficus_limit_hits_total", {{"limit", "other"}}), 3);
 }
 
 TEST(MetricsTest, SnapshotGaugesAreForgottenBetweenScrapes) {
   Metrics metrics;
   int scrape = 0;
-  metrics.set_snapshot_gauges([&](MetricsShard& shard) { shard.gauge(kTestGauge, {"tenant-" + std::to_string(scrape)}).set(1); });
+  metrics.set_snapshot_gauges(
+      [&](MetricsShard& shard) { shard.gauge(kTestGauge, {"tenant-" + std::to_string(scrape)}).set(1); });
   EXPECT_TRUE(exposed(metrics).has("test_level", {{"a", "tenant-0"}}));
   ++scrape;
   const Exposition second = exposed(metrics);
@@ -274,19 +283,38 @@ TEST(FamiliesTest, EveryFamilyCanBeExposed) {
   for (const Family* family : families::kAll) {
     const auto make = [&](LabelValues labels) {
       switch (family->type) {
-        case Family::Type::kCounter: shard.counter(*family, labels).add(); break;
-        case Family::Type::kGauge: shard.gauge(*family, labels).set(1); break;
-        case Family::Type::kHistogram: shard.histogram(*family, labels).observe(1ms); break;
+        case Family::Type::kCounter:
+          shard.counter(*family, labels).add();
+          break;
+        case Family::Type::kGauge:
+          shard.gauge(*family, labels).set(1);
+          break;
+        case Family::Type::kHistogram:
+          shard.histogram(*family, labels).observe(1ms);
+          break;
       }
     };
     switch (family->labels.size()) {
-      case 0: make({}); break;
-      case 1: make({"a"}); break;
-      case 2: make({"a", "b"}); break;
-      case 3: make({"a", "b", "c"}); break;
-      case 4: make({"a", "b", "c", "d"}); break;
-      case 5: make({"a", "b", "c", "d", "e"}); break;
-      default: FAIL() << family->name << " has more than five labels";
+      case 0:
+        make({});
+        break;
+      case 1:
+        make({"a"});
+        break;
+      case 2:
+        make({"a", "b"});
+        break;
+      case 3:
+        make({"a", "b", "c"});
+        break;
+      case 4:
+        make({"a", "b", "c", "d"});
+        break;
+      case 5:
+        make({"a", "b", "c", "d", "e"});
+        break;
+      default:
+        FAIL() << family->name << " has more than five labels";
     }
   }
   EXPECT_EQ(exposed(metrics).families.size(), std::size(families::kAll));
