@@ -32,7 +32,7 @@ struct H2Limits {
   // The connection's window is given back at once (the streams' are what is end to end), so it only has to cover a
   // round trip.
   std::uint32_t connection_window_bytes = 4 * 1024 * 1024;
-  std::uint32_t max_concurrent_streams = 1024;     // offered to clients; bounds memory with stream_window_bytes
+  std::uint32_t max_concurrent_streams = 256;      // offered to clients, so that one of them cannot take a whole upstream's limit
   std::uint32_t header_list_bytes = 64 * 1024;     // limit "header_list_bytes"
   std::size_t output_bytes = 128 * 1024;           // serialized and not yet taken by the socket
   // Resets by a client: as many at once as ten connections' worth of streams, then so many a second.
