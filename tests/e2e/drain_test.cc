@@ -13,7 +13,7 @@ constexpr std::uint32_t kEveryStream = 0x7fffffff;
 
 TEST(DrainTest, AnIdleFicusEndsAtOnceWithZero) {
   ScriptedUpstream upstream;
-  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.workers = 2, .drain_timeout = "30s"});
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.workers = 2, .drain_seconds = 30});
   EXPECT_TRUE(call(make_channel(ficus->address()), kPath, "m").status.ok());
   EXPECT_EQ(ficus->terminate(), 0);
 }
@@ -33,7 +33,7 @@ TEST(DrainTest, WhatIsInFlightFinishesWhileReadyzSays503) {
     call.write("finished");
     return grpc::Status::OK;
   });
-  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.drain_timeout = "30s"});
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.drain_seconds = 30});
   EXPECT_EQ(http_get(ficus->admin(), "/readyz").status, 200);
   ClientCall client(make_channel(ficus->address()), kPath);
   client.write("m");
@@ -52,7 +52,7 @@ TEST(DrainTest, WhatIsInFlightFinishesWhileReadyzSays503) {
 TEST(DrainTest, GoawayComesTwiceAndAStreamOpenedBetweenIsServed) {
   // RFC 9113 6.8: first with 2^31-1, then with the last stream really taken, so that no request is lost in between.
   RawUpstream upstream;
-  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.drain_timeout = "30s"});
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.drain_seconds = 30});
   const auto client = RawH2::connect(ficus->address());
   const std::uint32_t first = client->open(grpc_request(kPath), true);
   const auto request = upstream.next_request();
@@ -80,7 +80,7 @@ TEST(DrainTest, NewConnectionsAreRefusedWhileDraining) {
     call.wait_for(gate);
     return grpc::Status::OK;
   });
-  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.drain_timeout = "30s"});
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.drain_seconds = 30});
   ClientCall client(make_channel(ficus->address()), kPath);
   ASSERT_TRUE(upstream.wait_call(0));
   ficus->signal(SIGTERM);
@@ -95,7 +95,7 @@ TEST(DrainTest, WhatOutlivesTheDrainTimeoutGetsUnavailableAndExitCodeFour) {
     call.wait_cancelled(4 * kPatience);
     return grpc::Status::CANCELLED;
   });
-  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.drain_timeout = "300ms"});
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.drain_seconds = 0.3});
   const auto channel = make_channel(ficus->address());
   ClientCall one(channel, kPath), two(channel, kPath);
   ASSERT_TRUE(upstream.wait_call(1));
@@ -110,7 +110,7 @@ TEST(DrainTest, WhatOutlivesTheDrainTimeoutGetsUnavailableAndExitCodeFour) {
 
 TEST(DrainTest, IdleConnectionsDoNotHoldTheEnd) {
   ScriptedUpstream upstream;
-  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.workers = 2, .drain_timeout = "30s"});
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.workers = 2, .drain_seconds = 30});
   std::vector<std::shared_ptr<RawH2>> idle;
   for (int i = 0; i < 5; ++i) idle.push_back(RawH2::connect(ficus->address()));
   const Socket silent = connect_loopback(ficus->address());  // has not even sent a preface

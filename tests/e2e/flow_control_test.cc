@@ -117,7 +117,7 @@ TEST(FlowControlTest, AStalledUpstreamReaderCostsOtherCallsNothing) {
   }));
   const auto ficus = start_ficus(pass_through_policy(upstream.address()));
   const auto client = RawH2::connect(ficus->address());
-  const std::string much = noise(4u << 20);
+  const std::string much = grpc_frame(noise(16u << 20));
   for (int i = 0; i < 10; ++i) {
     const std::uint32_t stream = client->open(grpc_request("/s.S/Slow"));
     const std::size_t sent = client->send_data(stream, much, false, std::chrono::milliseconds(100));
@@ -171,22 +171,45 @@ TEST(FlowControlTest, AClientThatReadsNothingAtAllHarmsNobody) {
 }
 
 TEST(FlowControlTest, MoreCallsThanOneConnectionTakesGetMoreConnections) {
-  Gate gate;
-  ScriptedUpstream upstream(
-      [&gate](UpstreamCall& call) {
-        call.wait_for(gate);
-        return grpc::Status::OK;
-      },
-      {.max_concurrent_streams = 2});
+  RawH2::Options two_streams;
+  two_streams.settings = {{kMaxConcurrentStreams, 2}};
+  RawUpstream upstream(two_streams);
   const auto ficus = start_ficus(pass_through_policy(upstream.address()));
-  const auto channel = make_channel(ficus->address());
+  const auto client = RawH2::connect(ficus->address());
+  // The first call shows ficus the limit.
+  const std::uint32_t warm = client->open(grpc_request(kPath), true);
+  const auto first = upstream.next_request();
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(first->connection->wait([](const RawH2::State& s) { return s.settings_acks == 1; }));
+  first->connection->send_headers(first->stream, grpc_response({{"grpc-status", "0"}}), true);
+  ASSERT_TRUE(client->wait_over(warm));
+  std::vector<std::uint32_t> streams;
+  std::vector<RawUpstream::Request> requests;
+  for (int i = 0; i < 9; ++i) {
+    streams.push_back(client->open(grpc_request(kPath), true));
+    const auto request = upstream.next_request();
+    ASSERT_TRUE(request) << "only " << i << " of 9 calls are at the upstream";
+    requests.push_back(*request);
+    // Whoever opens a connection learns its limit before the next call.
+    ASSERT_TRUE(request->connection->wait([](const RawH2::State& s) { return s.settings_acks == 1; }));
+  }
+  for (const auto& connection : upstream.connections()) EXPECT_LE(connection->state().opened.size(), 3u);
+  EXPECT_GE(upstream.connections().size(), 5u);
+  for (const auto& request : requests) request.connection->send_headers(request.stream, grpc_response({{"grpc-status", "0"}}), true);
+  for (const std::uint32_t stream : streams) ASSERT_TRUE(client->wait_over(stream));
+}
+
+TEST(FlowControlTest, ACrowdOfCallsOnAColdUpstreamWithFewStreamsAllSucceeds) {
+  ScriptedUpstream upstream(echo(), {.max_concurrent_streams = 2});
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.workers = 2});
   std::vector<std::unique_ptr<ClientCall>> calls;
-  for (int i = 0; i < 9; ++i) calls.push_back(std::make_unique<ClientCall>(channel, kPath));
-  EXPECT_TRUE(upstream.wait_call(8)) << "only " << upstream.calls() << " of 9 calls are at the upstream";
-  EXPECT_GE(ficus->metrics().sum("ficus_connections", {{"peer", "policy-new"}}), 5);
-  gate.open();
-  for (const auto& call : calls) {
-    const grpc::Status status = call->finish();
+  const auto channel = make_channel(ficus->address());
+  for (int i = 0; i < 50; ++i) calls.push_back(std::make_unique<ClientCall>(channel, kPath));
+  for (const auto& one : calls) {
+    EXPECT_TRUE(one->write("m"));
+    EXPECT_EQ(one->read(), "m");
+    one->writes_done();
+    const grpc::Status status = one->finish();
     EXPECT_TRUE(status.ok()) << status.error_message();
   }
 }

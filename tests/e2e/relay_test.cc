@@ -285,7 +285,7 @@ TEST_P(RelayTest, TheDeadlineArrivesAsTheTimeThatRemains) {
   ASSERT_TRUE(reply.status.ok());
   const auto left = upstream.wait_call(0)->time_left;
   ASSERT_TRUE(left.has_value()) << "no grpc-timeout was passed on";
-  EXPECT_LE(left->count(), 20000);
+  EXPECT_LE(left->count(), 20200);  // gRPC C++ rounds up to 100 ms; relay_heads_test is exact
   EXPECT_GT(left->count(), 10000);
 }
 

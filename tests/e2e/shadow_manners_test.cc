@@ -44,7 +44,7 @@ TEST_F(ShadowMannersTest, AStalledShadowNeverDelaysTheClientAndIsAbandonedAtItsD
   new_.set_script(stall());
   start_shadowing("percent: 100, deadline: 400ms");
   ASSERT_NO_FATAL_FAILURE(expect_quick_reads(30));
-  EXPECT_TRUE(wait_abandoned("shadow_DEADLINE_EXCEEDED", 30)) << shadow_metrics();
+  EXPECT_TRUE(wait_abandoned("shadow_deadline_exceeded", 30)) << shadow_metrics();
   expect_books_balance(30);
   EXPECT_TRUE(wait_until([&] { return new_.running() == 0; })) << "abandoned shadows are not cancelled";
 }
@@ -123,7 +123,7 @@ TEST_F(ShadowMannersTest, AHugePrimaryAnswerReachesTheClientWholeAndIsNotHeld) {
 TEST_F(ShadowMannersTest, ARefusingSideFailsNoClient) {
   start_shadowing("percent: 100", {}, refusing_address());
   ASSERT_NO_FATAL_FAILURE(expect_quick_reads(20));
-  EXPECT_TRUE(wait_abandoned("shadow_UNAVAILABLE", 20)) << shadow_metrics();
+  EXPECT_TRUE(wait_abandoned("shadow_unavailable", 20)) << shadow_metrics();
   expect_books_balance(20);
 }
 

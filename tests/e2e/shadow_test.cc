@@ -43,11 +43,12 @@ TEST_F(ShadowTest, AShadowsDeadlineIsItsOwnAndAtMostFiveSecondsByDefault) {
   ASSERT_TRUE(no_deadline);
   ASSERT_TRUE(no_deadline->time_left.has_value());
   EXPECT_LE(no_deadline->time_left->count(), 5000);
+  EXPECT_GT(no_deadline->time_left->count(), 2500);
   EXPECT_EQ(legacy_.records().at(0).time_left, std::nullopt) << "the primary got the shadow's deadline";
   call(channel_, method("GetPolicy"), get_policy_request("P-1"),
        {.metadata = {{"x-tenant-id", "shady"}}, .deadline = std::chrono::milliseconds(2000)});
   ASSERT_TRUE(new_.wait_call(1));
-  EXPECT_LE(new_.records().at(1).time_left->count(), 2000) << "not within what remains";
+  EXPECT_LE(new_.records().at(1).time_left->count(), 2100) << "not within what remains";  // gRPC C++ rounds up
 }
 
 TEST_F(ShadowTest, TheShadowRunsInParallelWithThePrimary) {
@@ -125,7 +126,8 @@ TEST_F(ShadowTest, OnlyOneWholeMessageAndAHalfCloseBeginAShadow) {
   EXPECT_EQ(begun(), 0) << shadow_metrics();
   EXPECT_EQ(new_.calls(), 0u);
   std::set<std::string> reasons;
-  for (const auto& sample : ficus_->metrics().samples()) {
+  const MetricsSnapshot all = ficus_->metrics();
+  for (const auto& sample : all.samples()) {
     if (sample.name == "ficus_not_shadowed_total" && sample.value > 0) reasons.insert(sample.labels.at("reason"));
   }
   EXPECT_GE(reasons.size(), 3u) << "different causes share a reason\n" << shadow_metrics();

@@ -35,7 +35,7 @@ def pass_through_policy(endpoint):
 class Ficus:
     """Started ready; stop() ends it and raises unless it ended well."""
 
-    def __init__(self, policy, workers=1, drain_timeout="2s"):
+    def __init__(self, policy, workers=1, drain_seconds=2.0):
         self.dir = tempfile.TemporaryDirectory(prefix="ficus-e2e-")
         policy_path = os.path.join(self.dir.name, "policy.yaml")
         ports = os.path.join(self.dir.name, "ports.json")
@@ -46,7 +46,7 @@ class Ficus:
             self.process = subprocess.Popen(
                 [os.environ["FICUS_BINARY"], "serve", "--policy", policy_path, "--listen", "127.0.0.1:0",
                  "--admin", "127.0.0.1:0", "--workers", str(workers), "--port-file", ports,
-                 "--drain-timeout", drain_timeout], stdout=log, stderr=log)
+                 "--drain-timeout", str(drain_seconds)], stdout=log, stderr=log)
         addresses = {}
 
         def started():

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <sstream>
@@ -42,9 +43,10 @@ FicusProcess::FicusProcess(FicusOptions options) : expect_ready_(options.expect_
 }
 
 void FicusProcess::start(const FicusOptions& options) {
-  std::vector<std::string> words = {FICUS_BINARY, "serve", "--policy", policy_path_, "--listen", options.listen,
+  const char* const other = std::getenv("FICUS_BINARY");  // a packaged or a release binary instead of this build's
+  std::vector<std::string> words = {other != nullptr ? other : FICUS_BINARY, "serve", "--policy", policy_path_, "--listen", options.listen,
                                     "--admin", "127.0.0.1:0", "--workers", std::to_string(options.workers),
-                                    "--port-file", dir_.path("ports.json"), "--drain-timeout", options.drain_timeout};
+                                    "--port-file", dir_.path("ports.json"), "--drain-timeout", std::to_string(options.drain_seconds)};
   words.insert(words.end(), options.flags.begin(), options.flags.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

@@ -25,7 +25,7 @@ struct FicusOptions {
   int workers = 1;
   std::string listen = "127.0.0.1:0";
   std::vector<std::string> flags;            // e.g. {"--mismatch-log", path}
-  std::string drain_timeout = "2s";
+  double drain_seconds = 2;
   std::map<std::string, std::string> environment;  // added to ours
   bool expect_ready = true;  // false: the test expects the start to fail and asks wait_exit()
 };

@@ -9,6 +9,7 @@ import time
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import h2.settings
 
 from ficus_harness import PATIENCE
@@ -193,10 +194,13 @@ class _UpstreamConnection:
     def _send_what_fits(self):
         for stream, (data, trailers) in list(self.outgoing.items()):
             while data:
-                size = min(len(data), self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
-                if size == 0:
+                # Four bytes of padding, which count as data, where there is room.
+                window = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
+                padding = 3 if window > 4 and len(data) < 1000 else None
+                size = min(len(data), window - (4 if padding else 0))
+                if size <= 0:
                     break
-                self.h2.send_data(stream, data[:size], pad_length=3 if size < 1000 else None)
+                self.h2.send_data(stream, data[:size], pad_length=padding)
                 data = data[size:]
             self.outgoing[stream][0] = data
             if not data:
@@ -228,7 +232,7 @@ class _UpstreamConnection:
                         self.outgoing.pop(event.stream_id, None)
                 self._send_what_fits()
                 self.socket.sendall(self.h2.data_to_send())
-        except OSError:
-            pass
+        except (OSError, h2.exceptions.ProtocolError):
+            pass  # the peer left, or went on after our GOAWAY, which h2 does not expect
         finally:
             self.socket.close()
