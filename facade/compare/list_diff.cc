@@ -57,9 +57,12 @@ void MessageDiff::entry(const Lists& lists, int legacy_index, int fresh_index, F
 }
 
 // Precondition: of equal length.
-Findings MessageDiff::entry_by_entry(const Lists& lists) {
+Findings MessageDiff::entry_by_entry(const Lists& lists, Until until) {
   Findings found;
-  for (int i = 0; i < lists.legacy_size && !context_.budget.stopped(); ++i) entry(lists, i, i, found);
+  for (int i = 0; i < lists.legacy_size && !context_.budget.stopped(); ++i) {
+    if (until == Until::kFirstDifference && found.count > 0) break;
+    entry(lists, i, i, found);
+  }
   return found;
 }
 
@@ -69,7 +72,7 @@ void MessageDiff::list(const Lists& lists, Findings& out) {
     return;
   }
   if (lists.legacy_size == lists.fresh_size) {
-    Findings found = entry_by_entry(lists);
+    Findings found = entry_by_entry(lists, Until::kEnd);
     if (found.count == 0 || lists.legacy_size < 2) {
       out.add(std::move(found), context_.limits.differences);
       return;
@@ -103,7 +106,7 @@ void MessageDiff::list(const Lists& lists, Findings& out) {
 
 void MessageDiff::unordered(const Lists& lists, const PathRule* rule, Findings& out) {
   if (lists.legacy_size == lists.fresh_size) {
-    Findings found = entry_by_entry(lists);
+    Findings found = entry_by_entry(lists, Until::kFirstDifference);
     if (found.count == 0) {  // the same order already: the rule swallows nothing
       out.add(std::move(found), context_.limits.differences);
       return;

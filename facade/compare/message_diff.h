@@ -77,7 +77,8 @@ class MessageDiff {
   void list(const Lists& lists, Findings& out);
   void unordered(const Lists& lists, const PathRule* rule, Findings& out);
   void entry(const Lists& lists, int legacy_index, int fresh_index, Findings& out);
-  Findings entry_by_entry(const Lists& lists);
+  enum class Until { kEnd, kFirstDifference };
+  Findings entry_by_entry(const Lists& lists, Until until);
   void pair_similar(const Lists& lists, Matching& matching);
   void matched(const Lists& lists, const Matching& matching, Findings& out);
   static Matching match_any_order(const std::vector<std::string>& legacy, const std::vector<std::string>& fresh);
