@@ -10,7 +10,8 @@ usage: tests/run.sh [--all] [--no-install] [-R REGEX] [-j N]
 Installs what is missing (deploy/packages.txt, packages-test.txt), builds preset dev and runs the labels unit,
 property, e2e and fuzz (the replay of the fuzz targets' seed corpus), ending with ctest's summary.
 
-  --all         then also: fault and bench tests, asan, tsan (unit, e2e), and a minute of each fuzz target
+  --all         then also: fault and bench tests, asan, tsan (unit, e2e), a minute of each fuzz target, and the demo at
+                its full size
   --no-install  take the packages as they are
   -R REGEX      only tests whose name matches
   -j N          tests at a time (default: processors)
@@ -59,9 +60,9 @@ if $all; then
     say "--- $preset"
     run_preset "$preset" || failed=1
   done
-  if [ -x tests/fuzz/run.sh ]; then
-    say "--- fuzz targets, a minute each"
-    tests/fuzz/run.sh --seconds 60 || failed=1
-  fi
+  say "--- fuzz targets, a minute each"
+  tests/fuzz/run.sh 60 || failed=1
+  say "--- the README's commands, with the demo as users run it"
+  /usr/bin/python3 -B tests/e2e/readme_test.py --build-dir build/dev --whole-demo || failed=1
   [ -z "${failed:-}" ] || die 1 "something above failed"
 fi

@@ -200,7 +200,9 @@ Everything keeps running; its files are in {self.run_dir}. From {ROOT} try:
   the mismatches, one JSON object a line:
     tail -n 1 {self.mismatch_log}
 
-  give initech a canary: edit {self.policy} and save; Ficus takes it up, or says in {self.run_dir}/ficus.log why not
+  give globex half of its reads from the new side; saving the file is enough (without its test changed, Ficus refuses it
+  and says so in {self.run_dir}/ficus.log):
+    sed -i -e 's/percent: 20,/percent: 50,/' -e 's/new_share: 20/new_share: 50/' {self.policy}; sleep 1; tail -n 1 {self.run_dir}/ficus.log
 
   stop the new side for five seconds and play the reads again: only calls that globex and acme have on it fail
     kill -STOP {pids['new']}; (sleep 5; kill -CONT {pids['new']}) & {traffic} --reads-only
