@@ -49,8 +49,8 @@ void Report::add(const DiagnosticCode& code, Mark mark, std::string yaml_path, s
 std::vector<Diagnostic> Report::take() {
   std::vector<Diagnostic> all = std::move(collected_);
   collected_.clear();
-  sort_by_mark(all);
   const auto key = [](const Diagnostic& d) { return std::tie(d.mark, d.code, d.message); };
+  std::stable_sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return key(a) < key(b); });
   all.erase(std::unique(all.begin(), all.end(), [&](const auto& a, const auto& b) { return key(a) == key(b); }),
             all.end());
   if (all.size() <= kShown && uncollected_ == 0) return all;
