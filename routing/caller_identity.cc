@@ -1,5 +1,7 @@
 #include "routing/caller_identity.h"
 
+#include <array>
+
 namespace ficus {
 namespace {
 
@@ -27,6 +29,18 @@ std::string_view sentence_of(ValueFault fault) {
   return "is not usable";
 }
 
+// One load a byte: every call has several values judged. Bytes above 0x7f are part of a name: names are bytes.
+constexpr std::uint8_t kControlByte = 1;
+constexpr std::uint8_t kCommaByte = 2;
+constexpr std::array<std::uint8_t, 256> make_byte_faults() {
+  std::array<std::uint8_t, 256> faults{};
+  for (std::size_t byte = 0; byte < 0x20; ++byte) faults[byte] = kControlByte;
+  faults[0x7f] = kControlByte;
+  faults[','] = kCommaByte;
+  return faults;
+}
+constexpr std::array<std::uint8_t, 256> kByteFaults = make_byte_faults();
+
 Refusal refuse_value(ValueFault fault, std::string what) {
   return {GrpcCode::kInvalidArgument, reason_of(fault), std::move(what.append(" ").append(sentence_of(fault)))};
 }
@@ -36,28 +50,21 @@ Refusal refuse_value(ValueFault fault, std::string what) {
 ValueFault judge_identity_value(std::string_view value) noexcept {
   if (value.empty()) return ValueFault::kEmpty;
   if (value.size() > kMaxIdentityBytes) return ValueFault::kTooLong;
-  bool comma = false;
-  bool control = false;
-  for (const char c : value) {  // bytes above 0x7f are part of a name: names are bytes
-    const auto byte = static_cast<unsigned char>(c);
-    comma |= byte == ',';
-    control |= byte < 0x20 || byte == 0x7f;
-  }
-  if (control) return ValueFault::kControl;
-  return comma ? ValueFault::kComma : ValueFault::kNone;
+  unsigned faults = 0;
+  for (const char c : value) faults |= kByteFaults[static_cast<unsigned char>(c)];
+  if ((faults & kControlByte) != 0) return ValueFault::kControl;
+  return (faults & kCommaByte) != 0 ? ValueFault::kComma : ValueFault::kNone;
 }
 
 SoughtValue seek_value(MetadataView metadata, std::string_view name) noexcept {
-  SoughtValue sought;
+  const MetadataEntry* first = nullptr;
   for (const MetadataEntry& entry : metadata) {
     if (entry.name != name) continue;
-    if (sought.value) return {std::nullopt, ValueFault::kRepeated};
-    sought.value = entry.value;
+    if (first != nullptr) return {{}, true, ValueFault::kRepeated};
+    first = &entry;
   }
-  if (!sought.value) return sought;
-  sought.fault = judge_identity_value(*sought.value);
-  if (sought.fault != ValueFault::kNone) sought.value.reset();
-  return sought;
+  if (first == nullptr) return {};
+  return {first->value, true, judge_identity_value(first->value)};
 }
 
 IdentityLists::IdentityLists(const Policy& policy)
@@ -74,26 +81,32 @@ IdentityLists::List IdentityLists::make_list(std::string subject, const std::vec
   return list;
 }
 
-std::optional<Refusal> IdentityLists::consult_list(const List& list, MetadataView metadata,
-                                                   std::optional<std::string_view>& value) {
+const std::string* IdentityLists::consult_list(const List& list, MetadataView metadata,
+                                               std::optional<std::string_view>& value, ValueFault& fault) noexcept {
   for (const std::string& name : list.metadata_names) {
     const SoughtValue sought = seek_value(metadata, name);
-    if (sought.fault != ValueFault::kNone) {
-      return refuse_value(sought.fault, "metadata \"" + name + "\" (" + list.subject + ")");
-    }
-    if (sought.value) {
+    if (!sought.found) continue;
+    if (sought.usable()) {
       value = sought.value;
-      return std::nullopt;
+      return nullptr;
     }
+    fault = sought.fault;
+    return &name;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
-std::optional<Refusal> IdentityLists::take_given(const List& list, std::string_view given,
-                                                 std::optional<std::string_view>& value) {
-  const ValueFault fault = judge_identity_value(given);
-  if (fault != ValueFault::kNone) return refuse_value(fault, "the " + list.subject);
-  value = given;
+std::optional<Refusal> IdentityLists::consult_or_take(const List& list, MetadataView metadata,
+                                                      std::optional<std::string_view> given,
+                                                      std::optional<std::string_view>& value) {
+  ValueFault fault = ValueFault::kNone;
+  if (given) {
+    value = given;
+    fault = judge_identity_value(*given);
+    if (fault != ValueFault::kNone) return refuse_value(fault, "the " + list.subject);
+  } else if (const std::string* name = consult_list(list, metadata, value, fault)) {
+    return refuse_value(fault, "metadata \"" + *name + "\" (" + list.subject + ")");
+  }
   return std::nullopt;
 }
 
@@ -101,16 +114,10 @@ std::optional<Refusal> IdentityLists::consult(MetadataView metadata, const Given
                                               CallerIdentity& who) const {
   who.tenant_verified = given.tenant.has_value();
   who.consumer_verified = given.consumer.has_value();
-  if (auto refusal = given.tenant ? take_given(tenant_, *given.tenant, who.tenant)
-                                  : consult_list(tenant_, metadata, who.tenant)) {
-    return refusal;
-  }
-  if (auto refusal = given.consumer ? take_given(consumer_, *given.consumer, who.consumer)
-                                    : consult_list(consumer_, metadata, who.consumer)) {
-    return refusal;
-  }
+  if (auto refusal = consult_or_take(tenant_, metadata, given.tenant, who.tenant)) return refusal;
+  if (auto refusal = consult_or_take(consumer_, metadata, given.consumer, who.consumer)) return refusal;
   for (std::size_t i = 0; i < attributes_.size() && i < kMaxAttributes; ++i) {
-    if (auto refusal = consult_list(attributes_[i], metadata, who.attributes[i])) return refusal;
+    if (auto refusal = consult_or_take(attributes_[i], metadata, std::nullopt, who.attributes[i])) return refusal;
   }
   return std::nullopt;
 }

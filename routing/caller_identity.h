@@ -17,9 +17,12 @@ namespace ficus {
 enum class ValueFault : std::uint8_t { kNone, kRepeated, kEmpty, kTooLong, kComma, kControl };
 inline constexpr std::size_t kMaxIdentityBytes = 256;
 
+// Plain members instead of an optional: copied on every call, where the optional's flag byte stalled the copy.
 struct SoughtValue {
-  std::optional<std::string_view> value;  // absent: the name does not occur (or the value has a fault)
+  std::string_view value;
+  bool found = false;  // the name occurs, whatever is wrong with its value
   ValueFault fault = ValueFault::kNone;
+  bool usable() const noexcept { return found && fault == ValueFault::kNone; }
 };
 ValueFault judge_identity_value(std::string_view value) noexcept;
 // O(entries); no allocation.
@@ -52,10 +55,12 @@ class IdentityLists {
   };
 
   static List make_list(std::string subject, const std::vector<IdentitySource>& sources);
-  static std::optional<Refusal> consult_list(const List& list, MetadataView metadata,
-                                             std::optional<std::string_view>& value);
-  static std::optional<Refusal> take_given(const List& list, std::string_view given,
-                                           std::optional<std::string_view>& value);
+  // Fills `value` from the first source that yields. The metadata name whose value has a fault, or null.
+  static const std::string* consult_list(const List& list, MetadataView metadata, std::optional<std::string_view>& value,
+                                         ValueFault& fault) noexcept;
+  static std::optional<Refusal> consult_or_take(const List& list, MetadataView metadata,
+                                                std::optional<std::string_view> given,
+                                                std::optional<std::string_view>& value);
 
   List tenant_, consumer_;
   std::vector<List> attributes_;

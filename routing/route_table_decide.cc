@@ -38,18 +38,21 @@ bool asks_for_key(const StageFacts& facts) noexcept {
          (facts.shadow.between() && facts.shadow_by == ShareBy::kKey);
 }
 
-std::optional<Digest> digest_by(ShareBy by, const Plan& plan, std::optional<KeyDigest> key) noexcept {
+// False: the call has nothing of that kind. (A key goes by pointer: an optional's flag byte stalls each copy of it.)
+bool digest_by(ShareBy by, const Plan& plan, const KeyDigest* key, Digest& digest) noexcept {
   switch (by) {
     case ShareBy::kTenant:
-      if (plan.who.tenant) return digest_of(DigestKind::kTenant, *plan.who.tenant);
-      break;
+      if (plan.who.tenant) digest = digest_of(DigestKind::kTenant, *plan.who.tenant);
+      return plan.who.tenant.has_value();
     case ShareBy::kConsumer:
-      if (plan.who.consumer) return digest_of(DigestKind::kConsumer, *plan.who.consumer);
-      break;
-    case ShareBy::kKey: return key;
+      if (plan.who.consumer) digest = digest_of(DigestKind::kConsumer, *plan.who.consumer);
+      return plan.who.consumer.has_value();
+    case ShareBy::kKey:
+      if (key != nullptr) digest = *key;
+      return key != nullptr;
     case ShareBy::kRequest: break;
   }
-  return std::nullopt;
+  return false;
 }
 
 ShareOutcome share_of_digest(Percent percent, ShareBy by, Digest digest, ShareSeed seed) noexcept {
@@ -181,8 +184,8 @@ void RouteTable::Impl::plan_key(MetadataView metadata, Plan& plan) const {
     case KeySource::Kind::kNone: return;
     case KeySource::Kind::kMetadata: {
       const SoughtValue sought = seek_value(metadata, source.metadata);
-      if (sought.value) {
-        plan.metadata_key = digest_of(DigestKind::kKey, *sought.value);
+      if (sought.usable()) {
+        plan.metadata_key = digest_of(DigestKind::kKey, sought.value);
       } else {
         plan.no_key = NoKey::kNoMetadata;
       }
@@ -217,7 +220,7 @@ Plan RouteTable::plan(const RpcHead& head, std::optional<std::string_view> tenan
   return plan;
 }
 
-void RouteTable::Impl::decide_canary(const Plan& plan, const StageFacts& facts, std::optional<KeyDigest> key,
+void RouteTable::Impl::decide_canary(const Plan& plan, const StageFacts& facts, const KeyDigest* key,
                                      RouteDecision& decision) const noexcept {
   ShareOutcome& canary = decision.canary;
   canary.percent = facts.new_share;
@@ -228,8 +231,9 @@ void RouteTable::Impl::decide_canary(const Plan& plan, const StageFacts& facts, 
     return;
   }
   if (facts.new_share.between()) {
-    if (const auto digest = digest_by(canary.by, plan, key)) {
-      canary = share_of_digest(facts.new_share, canary.by, *digest, capabilities[plan.capability].canary_seed);
+    Digest digest;
+    if (digest_by(canary.by, plan, key, digest)) {
+      canary = share_of_digest(facts.new_share, canary.by, digest, capabilities[plan.capability].canary_seed);
     } else {
       decision.unkeyed = true;  // served by legacy; never bucketed by something coarser
     }
@@ -239,7 +243,7 @@ void RouteTable::Impl::decide_canary(const Plan& plan, const StageFacts& facts, 
   decision.side = canary.in_share ? Side::kNew : Side::kLegacy;
 }
 
-void RouteTable::Impl::decide_shadow(const Plan& plan, const StageFacts& facts, std::optional<KeyDigest> key,
+void RouteTable::Impl::decide_shadow(const Plan& plan, const StageFacts& facts, const KeyDigest* key,
                                      std::uint64_t draw, RouteDecision& decision) const noexcept {
   decision.shadow_side = other(*decision.side);
   decision.shadow_upstream = upstream_of(plan.capability, decision.shadow_side);
@@ -247,10 +251,11 @@ void RouteTable::Impl::decide_shadow(const Plan& plan, const StageFacts& facts, 
   decision.shadow.by = facts.shadow_by;
   if (facts.shadow.none() || plan.marked || decision.forced) return;
   decision.shadow_possible = true;
+  Digest digest;
   if (facts.shadow.all()) {
     decision.shadow.in_share = true;
-  } else if (const auto digest = digest_by(facts.shadow_by, plan, key)) {
-    decision.shadow = share_of_digest(facts.shadow, facts.shadow_by, *digest, capabilities[plan.capability].shadow_seed);
+  } else if (digest_by(facts.shadow_by, plan, key, digest)) {
+    decision.shadow = share_of_digest(facts.shadow, facts.shadow_by, digest, capabilities[plan.capability].shadow_seed);
   } else if (facts.shadow_by == ShareBy::kKey && !plan.needs_key && key_sources[plan.method].readable()) {
     decision.shadow_needs_key = true;  // had the canary looked into the same message, asking again would be in vain
   } else {
@@ -275,10 +280,11 @@ RouteDecision RouteTable::decide(const Plan& plan, std::optional<KeyDigest> key,
   } else {
     // A key that no call of this method could yield is no key, whoever gives it (policy tests, `explain`).
     const KeySource& source = impl_->key_sources[plan.method];
-    if (source.kind == KeySource::Kind::kNone || source.unreadable) key.reset();
-    if (!key) key = plan.metadata_key;
-    impl_->decide_canary(plan, facts, key, decision);
-    impl_->decide_shadow(plan, facts, key, draw, decision);
+    const bool yields_keys = source.kind != KeySource::Kind::kNone && !source.unreadable;
+    const KeyDigest* known_key = plan.metadata_key ? &*plan.metadata_key : nullptr;
+    if (key && yields_keys) known_key = &*key;
+    impl_->decide_canary(plan, facts, known_key, decision);
+    impl_->decide_shadow(plan, facts, known_key, draw, decision);
   }
   decision.upstream = impl_->upstream_of(plan.capability, *decision.side);
   return decision;

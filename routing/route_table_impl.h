@@ -92,9 +92,10 @@ struct RouteTable::Impl {
   void plan_capability(const RpcHead& head, const GivenIdentity& given, Plan& plan) const;
   void plan_override(MetadataView metadata, Plan& plan) const;
   void plan_key(MetadataView metadata, Plan& plan) const;
-  void decide_canary(const Plan& plan, const StageFacts& facts, std::optional<KeyDigest> key,
+  // `key` is null where there is none.
+  void decide_canary(const Plan& plan, const StageFacts& facts, const KeyDigest* key,
                      RouteDecision& decision) const noexcept;
-  void decide_shadow(const Plan& plan, const StageFacts& facts, std::optional<KeyDigest> key, std::uint64_t draw,
+  void decide_shadow(const Plan& plan, const StageFacts& facts, const KeyDigest* key, std::uint64_t draw,
                      RouteDecision& decision) const noexcept;
   std::uint16_t upstream_of(std::uint16_t capability, Side side) const noexcept {
     const CapabilityInfo& info = capabilities[capability];
