@@ -30,7 +30,9 @@ struct RpcHead {
 // Why a call is not sent anywhere. `reason` is a metrics label; `message` goes to the client and names no secret.
 struct Refusal {
   GrpcCode code = GrpcCode::kUnimplemented;
-  std::string_view reason;  // static text: "no_such_method", "marked_write", "tenant_missing", "identity_conflict", ...
+  // Static text: no_such_method, unlisted_method, marked_write, marked_unmanaged, tenant_missing, identity_repeated,
+  // identity_empty, identity_too_long, identity_comma, identity_control (identity_conflict comes with peer_san).
+  std::string_view reason;
   std::string message;
 };
 
@@ -64,7 +66,8 @@ struct Plan {
   bool marked = false;
   bool needs_key = false;               // decide() wants the key out of the first message: headers must wait for it
   std::optional<Side> forced;           // a tester's override, honoured
-  std::optional<std::string_view> override_ignored;  // static reason why an override was not honoured
+  // Why an override was not honoured, static text: repeated, write, marked, bad_value, bad_token, not_allowed, stage.
+  std::optional<std::string_view> override_ignored;
   CallerIdentity who;
   std::optional<KeyDigest> metadata_key;  // where `key: {metadata: NAME}` names one
   std::optional<NoKey> no_key;            // why there is none, where one was sought at the headers
@@ -88,8 +91,9 @@ struct RouteDecision {
   ShareOutcome canary;
   bool unkeyed = false;                  // a canary share between 0 and 100 found nothing to bucket by
   bool forced = false;
-  // Whether this call may be shadowed and where. `shadow.in_share` is settled unless `shadow_needs_key`, then
-  // shadow_in_share() settles it from the captured request.
+  // Whether this call may be shadowed at all (a read with a share above 0, neither forced nor marked) and where; whether
+  // it is, `shadow.in_share` says. That is settled unless `shadow_needs_key`: then RouteTable::shadow_share() settles it
+  // from the captured request.
   bool shadow_possible = false;
   bool shadow_needs_key = false;
   Side shadow_side = Side::kNew;
