@@ -14,18 +14,19 @@ namespace {
 thread_local std::size_t allocations = 0;
 }  // namespace
 
-// Counts what plan() and decide() allocate. malloc may be a sanitizer's; that changes nothing here.
-void* operator new(std::size_t size) {
+// Counts what plan() and decide() allocate. malloc may be a sanitizer's; that changes nothing here. Not inlined, since g++ then
+// takes malloc and delete for a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
   return std::malloc(size == 0 ? 1 : size);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace ficus {
 namespace {
