@@ -15,6 +15,7 @@
 #include "facade/control/admin_http.h"
 #include "facade/control/policy_metrics.h"
 #include "facade/control/policy_store.h"
+#include "facade/metrics/families.h"
 #include "facade/metrics/metrics.h"
 #include "facade/net/listener.h"
 #include "facade/rpc/rpc_server.h"
@@ -134,6 +135,9 @@ Result<void, std::string> Server::open_sockets() {
   handlers.policy_json = [this] { return policies_->describe_json(); };
   handlers.ready = [this] { return ready_.load(); };
   handlers.not_ready_why = [this] { return std::string(draining_ ? "draining\n" : "starting\n"); };
+  handlers.limit_hit = [&shard = metrics_.add_shard()](std::string_view limit) {
+    shard.counter(families::kLimits, {limit}).add();
+  };
   admin_ = std::make_unique<AdminHttp>(control_, std::move(handlers));
   const auto admin_port = admin_->listen(admin->host, admin->port);
   if (!admin_port) return fail("--admin: " + admin_port.error());

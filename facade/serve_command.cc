@@ -1,7 +1,9 @@
 // The options of `ficus serve`.
 #include <CLI/CLI.hpp>
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "facade/cli/cli.h"
 #include "facade/serve.h"
@@ -26,9 +28,12 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
                       "Write mismatch traces here, one JSON object a line (mode 0600)");
   command->add_option("--redact-key", options->redact_key, "Key file for hashed values; made if absent (mode 0600)");
   command->add_option("--port-file", options->port_file, "Write the addresses bound here, as JSON, when ready");
-  command->add_option("--drain-timeout", *drain_seconds, "Seconds that calls in flight get after SIGTERM")
-      ->check(CLI::Range(0.0, 86400.0))
-      ->capture_default_str();
+  command->add_option("--drain-timeout", *drain_seconds, "How long calls in flight may go on after SIGTERM: 30s, 500ms, 2m")
+      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"ms", 0.001}, {"s", 1.0}, {"m", 60.0}},
+                                        CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME") &
+                  CLI::Range(0.0, 86400.0))
+      ->type_name("TIME")
+      ->default_str("30s");
   command->footer(
       "Examples:\n"
       "  ficus serve --policy policies/first-step.yaml --listen 127.0.0.1:8080\n"

@@ -243,7 +243,9 @@ struct H2Connection::Callbacks {
     H2StreamBase& stream = *static_cast<H2StreamBase*>(source->ptr);
     for (std::size_t left = length; left != 0;) {
       const std::string_view piece = stream.out_.front(left);
-      out.insert(out.end(), piece.begin(), piece.end());
+      // As bytes of the same type: a range of another type is copied one by one.
+      const auto* first = reinterpret_cast<const std::uint8_t*>(piece.data());
+      out.insert(out.end(), first, first + piece.size());
       stream.out_.pop(piece.size());
       left -= piece.size();
     }
