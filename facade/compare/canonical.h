@@ -32,7 +32,8 @@ class Canonicalizer {
  private:
   std::string map(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field);
   std::string any(const OpenedAny& any, const google::protobuf::Message& message);
-  std::string value(const google::protobuf::Message& message, int index, const google::protobuf::FieldDescriptor* field);
+  std::string value(const google::protobuf::Message& message, int index,
+                    const google::protobuf::FieldDescriptor* field);
   // Whether the rules ignore what the cursor stands at.
   bool ignored() const { return apply_ && context_.rules.ignored(cursor_.path()) != nullptr; }
 

@@ -58,7 +58,8 @@ struct Comparison {
   Severity severity = Severity::kNone;    // of the gravest difference
   std::vector<Difference> differences;    // at most CompareLimits::differences; the rest are counted
   std::uint64_t differences_more = 0;
-  // Fields whose difference was swallowed, by the rule's path text as the policy writes it ("**.updated_at"), with how many.
+  // Fields whose difference was swallowed, by the rule's path text as the policy writes it ("**.updated_at"), with how
+  // many.
   std::vector<std::pair<std::string, std::uint64_t>> swallowed;
 };
 

@@ -110,7 +110,8 @@ class PoolBuilder {
 
   bool import_file(const std::string& name, const std::string& import) {
     if (const auto known = states_.find(import); known != states_.end()) {
-      if (known->second == State::kBuilding) complain(name, name + ": imports \"" + import + "\", which imports it in turn");
+      if (known->second == State::kBuilding)
+        complain(name, name + ": imports \"" + import + "\", which imports it in turn");
       return known->second == State::kBuilt;
     }
     if (files_.count(import) == 0 && well_known_.count(import) == 0) {
@@ -149,7 +150,9 @@ struct DescriptorStore::Impl {
   std::unique_ptr<pb::DynamicMessageFactory> factory;
   std::vector<const pb::Descriptor*> types;
 
-  const pb::ServiceDescriptor* service(std::string_view name) const { return pool.FindServiceByName(std::string(name)); }
+  const pb::ServiceDescriptor* service(std::string_view name) const {
+    return pool.FindServiceByName(std::string(name));
+  }
   const pb::MethodDescriptor* method(std::string_view service_name, std::string_view method_name) const {
     const auto* found = service(service_name);
     return found == nullptr ? nullptr : found->FindMethodByName(std::string(method_name));
@@ -177,7 +180,8 @@ Result<std::shared_ptr<const DescriptorStore>, std::vector<SchemaError>> Descrip
     for (pb::FileDescriptorProto& file : *set.mutable_file()) {
       const std::string name = file.name();
       if (name.empty()) {
-        errors.push_back({schema.name, "is not a FileDescriptorSet (a file in it has no name); " + std::string(kHowToMake)});
+        errors.push_back(
+            {schema.name, "is not a FileDescriptorSet (a file in it has no name); " + std::string(kHowToMake)});
         break;
       }
       const auto [at, first] = by_name.try_emplace(name);
@@ -220,7 +224,8 @@ Result<KeyPath, std::string> DescriptorStore::resolve_request_key(std::string_vi
   return key_path_of(found->input_type(), dotted);
 }
 
-bool DescriptorStore::response_has(std::string_view service, std::string_view method, const PathPattern& pattern) const {
+bool DescriptorStore::response_has(std::string_view service, std::string_view method,
+                                   const PathPattern& pattern) const {
   const pb::Descriptor* type = response_type(service, method);
   return type != nullptr && type_has(type, pattern, FieldWanted::kAny, impl_->types);
 }

@@ -29,7 +29,8 @@ class DescriptorStore : public MethodCatalog {
  public:
   // Files of several sets may repeat one another if they are equal; a different definition of one file or symbol is an
   // error. Imports must be there; the well-known types are built in. Any thread.
-  static Result<std::shared_ptr<const DescriptorStore>, std::vector<SchemaError>> open(const std::vector<SchemaFile>& files);
+  static Result<std::shared_ptr<const DescriptorStore>, std::vector<SchemaError>> open(
+      const std::vector<SchemaFile>& files);
   ~DescriptorStore() override;
 
   bool has_service(std::string_view service) const override;
@@ -38,7 +39,8 @@ class DescriptorStore : public MethodCatalog {
   Result<KeyPath, std::string> resolve_request_key(std::string_view service, std::string_view method,
                                                    std::string_view dotted) const override;
   bool response_has(std::string_view service, std::string_view method, const PathPattern& pattern) const override;
-  bool response_has_repeated(std::string_view service, std::string_view method, const PathPattern& pattern) const override;
+  bool response_has_repeated(std::string_view service, std::string_view method,
+                             const PathPattern& pattern) const override;
 
   // Null where the schema has no such method.
   const google::protobuf::Descriptor* response_type(std::string_view service, std::string_view method) const;

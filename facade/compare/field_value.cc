@@ -46,7 +46,8 @@ auto with_scalar(const pb::Message& message, int index, const pb::FieldDescripto
     case pb::FieldDescriptor::CPPTYPE_BOOL:
       return use(one ? r.GetBool(message, field) : r.GetRepeatedBool(message, field, index));
     case pb::FieldDescriptor::CPPTYPE_ENUM:
-      return use(static_cast<std::int32_t>(one ? r.GetEnumValue(message, field) : r.GetRepeatedEnumValue(message, field, index)));
+      return use(static_cast<std::int32_t>(one ? r.GetEnumValue(message, field)
+                                               : r.GetRepeatedEnumValue(message, field, index)));
     case pb::FieldDescriptor::CPPTYPE_STRING:
     case pb::FieldDescriptor::CPPTYPE_MESSAGE: break;
   }
@@ -109,7 +110,8 @@ bool compares_presence(const pb::FieldDescriptor* field, bool absent_equals_defa
   return !absent_equals_default || field->real_containing_oneof() != nullptr;
 }
 
-bool scalars_equal(const pb::Message& a, int index_a, const pb::Message& b, int index_b, const pb::FieldDescriptor* field) {
+bool scalars_equal(const pb::Message& a, int index_a, const pb::Message& b, int index_b,
+                   const pb::FieldDescriptor* field) {
   return with_scalar(a, index_a, field, [&](const auto& value_a) {
     return with_scalar(b, index_b, field, [&](const auto& value_b) {
       if constexpr (std::is_same_v<decltype(value_a), decltype(value_b)>) {
@@ -151,7 +153,8 @@ std::string canonical_scalar(const pb::Message& message, int index, const pb::Fi
 
 std::string value_type(const pb::FieldDescriptor* field) {
   switch (field->cpp_type()) {
-    case pb::FieldDescriptor::CPPTYPE_STRING: return field->type() == pb::FieldDescriptor::TYPE_BYTES ? "bytes" : "string";
+    case pb::FieldDescriptor::CPPTYPE_STRING:
+      return field->type() == pb::FieldDescriptor::TYPE_BYTES ? "bytes" : "string";
     case pb::FieldDescriptor::CPPTYPE_MESSAGE: return "message:" + field->message_type()->full_name();
     default: return field->cpp_type_name();
   }
@@ -160,7 +163,8 @@ std::string value_type(const pb::FieldDescriptor* field) {
 RawValue raw_value(const pb::Message& message, int index, const pb::FieldDescriptor* field, bool plain) {
   if (field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE) {
     const pb::Reflection& r = *message.GetReflection();
-    return raw_message(index == kSingular ? r.GetMessage(message, field) : r.GetRepeatedMessage(message, field, index), plain);
+    return raw_message(index == kSingular ? r.GetMessage(message, field) : r.GetRepeatedMessage(message, field, index),
+                       plain);
   }
   RawValue out{true, value_type(field), {}};
   out.text = with_scalar(message, index, field, [&](const auto& value) -> std::string {

@@ -137,9 +137,12 @@ MessageDiff::Matching MessageDiff::match_any_order(const std::vector<std::string
   Matching matching;
   for (auto& [bytes, places] : classes) {
     std::vector<int> same, legacy_moved, fresh_moved;
-    std::set_intersection(places.legacy.begin(), places.legacy.end(), places.fresh.begin(), places.fresh.end(), std::back_inserter(same));
-    std::set_difference(places.legacy.begin(), places.legacy.end(), same.begin(), same.end(), std::back_inserter(legacy_moved));
-    std::set_difference(places.fresh.begin(), places.fresh.end(), same.begin(), same.end(), std::back_inserter(fresh_moved));
+    std::set_intersection(places.legacy.begin(), places.legacy.end(), places.fresh.begin(), places.fresh.end(),
+                          std::back_inserter(same));
+    std::set_difference(places.legacy.begin(), places.legacy.end(), same.begin(), same.end(),
+                        std::back_inserter(legacy_moved));
+    std::set_difference(places.fresh.begin(), places.fresh.end(), same.begin(), same.end(),
+                        std::back_inserter(fresh_moved));
     for (const int i : same) matching.pairs.emplace_back(i, i);
     const std::size_t moved = std::min(legacy_moved.size(), fresh_moved.size());
     for (std::size_t k = 0; k < moved; ++k) matching.pairs.emplace_back(legacy_moved[k], fresh_moved[k]);
@@ -206,7 +209,8 @@ void MessageDiff::pair_similar(const Lists& lists, Matching& matching) {
   const auto surveys = [&](const Message& owner, const std::vector<int>& indices) {
     std::vector<Survey> out;
     for (const int i : indices) {
-      out.push_back(survey_message(owner.GetReflection()->GetRepeatedMessage(owner, lists.field, i), cursor_, context_));
+      out.push_back(
+          survey_message(owner.GetReflection()->GetRepeatedMessage(owner, lists.field, i), cursor_, context_));
     }
     return out;
   };

@@ -124,7 +124,8 @@ void MessageDiff::field(const Message& legacy, const Message& fresh, const Field
   if (singular_scalar) {
     // By far the most common case, and the cheapest to settle: equal, without asking any rule.
     const bool by_presence = compares_presence(field, context_.rules.absent_equals_default());
-    const bool alike = !by_presence || legacy.GetReflection()->HasField(legacy, field) == fresh.GetReflection()->HasField(fresh, field);
+    const bool alike = !by_presence ||
+                       legacy.GetReflection()->HasField(legacy, field) == fresh.GetReflection()->HasField(fresh, field);
     if (alike && scalars_equal(legacy, kSingular, fresh, kSingular, field)) return;
   }
   const PathCursor::Step step(cursor_, field);
@@ -135,7 +136,9 @@ void MessageDiff::field(const Message& legacy, const Message& fresh, const Field
   } else if (field->is_map()) {
     map(legacy, fresh, field, out);
   } else if (field->is_repeated()) {
-    list({legacy, fresh, field, legacy.GetReflection()->FieldSize(legacy, field), fresh.GetReflection()->FieldSize(fresh, field)}, out);
+    list({legacy, fresh, field, legacy.GetReflection()->FieldSize(legacy, field),
+          fresh.GetReflection()->FieldSize(fresh, field)},
+         out);
   } else {
     message_field(legacy, fresh, field, out);
   }
@@ -202,7 +205,8 @@ void MessageDiff::map(const Message& legacy, const Message& fresh, const Field* 
     if (!context_.budget.spend()) break;
     const Message* legacy_entry = nullptr;
     const Message* fresh_entry = nullptr;
-    const std::string& key = j == in_fresh.end() || (i != in_legacy.end() && i->first <= j->first) ? i->first : j->first;
+    const std::string& key =
+        j == in_fresh.end() || (i != in_legacy.end() && i->first <= j->first) ? i->first : j->first;
     cursor_.at_key(key, key_type);
     const bool in_both = i != in_legacy.end() && j != in_fresh.end() && i->first == j->first;
     const bool from_legacy = i != in_legacy.end() && &key == &i->first;
@@ -214,8 +218,8 @@ void MessageDiff::map(const Message& legacy, const Message& fresh, const Field* 
       if (rule != nullptr) {
         out.swallow(rule);
       } else {
-        one_sided(legacy_entry != nullptr ? Side::kLegacy : Side::kNew, legacy_entry != nullptr ? *legacy_entry : *fresh_entry,
-                  kSingular, value, out);
+        one_sided(legacy_entry != nullptr ? Side::kLegacy : Side::kNew,
+                  legacy_entry != nullptr ? *legacy_entry : *fresh_entry, kSingular, value, out);
       }
     } else if (value->cpp_type() == Field::CPPTYPE_MESSAGE) {
       const Message& a = legacy_entry->GetReflection()->GetMessage(*legacy_entry, value);

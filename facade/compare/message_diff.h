@@ -67,7 +67,8 @@ class MessageDiff {
   };
 
   void messages(const Message& legacy, const Message& fresh, Findings& out);
-  void any(const OpenedAny& legacy, const OpenedAny& fresh, const Message& legacy_any, const Message& fresh_any, Findings& out);
+  void any(const OpenedAny& legacy, const OpenedAny& fresh, const Message& legacy_any, const Message& fresh_any,
+           Findings& out);
   void field(const Message& legacy, const Message& fresh, const Field* field, Findings& out);
   void scalar(const Message& legacy, const Message& fresh, const Field* field, Findings& out);
   void message_field(const Message& legacy, const Message& fresh, const Field* field, Findings& out);

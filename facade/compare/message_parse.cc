@@ -35,20 +35,23 @@ class WireCount {
       if (number == 0) return ParseError::kUndecodable;
       if ((tag & 7) == kGroupEnd) return number == group ? std::nullopt : std::optional(ParseError::kUndecodable);
       if (!take(1)) return ParseError::kTooLarge;
-      if (const auto error = field(find(type, number), number, static_cast<std::uint32_t>(tag & 7), depth)) return error;
+      if (const auto error = field(find(type, number), number, static_cast<std::uint32_t>(tag & 7), depth))
+        return error;
     }
     return group == 0 ? std::nullopt : std::optional(ParseError::kUndecodable);
   }
 
-  std::optional<ParseError> field(const pb::FieldDescriptor* field, std::uint32_t number, std::uint32_t wire, int depth) {
+  std::optional<ParseError> field(const pb::FieldDescriptor* field, std::uint32_t number, std::uint32_t wire,
+                                  int depth) {
     std::uint64_t value = 0;
     switch (wire) {
       case kVarint: return varint(value) ? std::nullopt : std::optional(ParseError::kUndecodable);
       case kFixed64: return skip(8);
       case kFixed32: return skip(4);
       case kGroupStart:
-        return message(field != nullptr && field->type() == pb::FieldDescriptor::TYPE_GROUP ? field->message_type() : nullptr,
-                       number, depth + 1);
+        return message(
+            field != nullptr && field->type() == pb::FieldDescriptor::TYPE_GROUP ? field->message_type() : nullptr,
+            number, depth + 1);
       case kLength: break;
       default: return ParseError::kUndecodable;
     }

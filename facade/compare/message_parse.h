@@ -18,11 +18,11 @@ enum class ParseError {
 
 // Parses `bytes`; proto2's missing required fields are no error, since two answers can lack the same one. Fields and
 // list entries are counted, and nesting is measured, on the wire before anything is allocated (two bytes on the wire
-// can be kilobytes in memory), so that hostile bytes cost neither memory nor stack. `elements` is lowered by what the message
-// has. The message belongs to `store`'s types and must not outlive it. Any thread.
+// can be kilobytes in memory), so that hostile bytes cost neither memory nor stack. `elements` is lowered by what the
+// message has. The message belongs to `store`'s types and must not outlive it. Any thread.
 Result<std::unique_ptr<google::protobuf::Message>, ParseError> parse_message(std::string_view bytes,
                                                                              const google::protobuf::Descriptor* type,
-                                                                             const DescriptorStore& store, int max_depth,
-                                                                             std::size_t& elements);
+                                                                             const DescriptorStore& store,
+                                                                             int max_depth, std::size_t& elements);
 
 }  // namespace ficus

@@ -63,7 +63,8 @@ Comparison status_mismatch(const Observation& legacy, const Observation& fresh) 
   return out;
 }
 
-bool same_as_received(const Observation& a, const ObservedMessage& in_a, const Observation& b, const ObservedMessage& in_b) {
+bool same_as_received(const Observation& a, const ObservedMessage& in_a, const Observation& b,
+                      const ObservedMessage& in_b) {
   return in_a.compressed == in_b.compressed && in_a.bytes == in_b.bytes &&
          (!in_a.compressed || a.grpc_encoding == b.grpc_encoding);
 }

@@ -115,13 +115,16 @@ Result<KeyPath, std::string> key_path_of(const pb::Descriptor* type, std::string
     const std::string where = quoted(name) + " of " + type->full_name();
     if (field->is_map()) return fail(where + " is a map; a key is reached through singular fields");
     if (field->is_repeated()) return fail(where + " is repeated; a key is reached through singular fields");
-    if (field->type() == pb::FieldDescriptor::TYPE_GROUP) return fail(where + " is a group; a key is not read out of one");
+    if (field->type() == pb::FieldDescriptor::TYPE_GROUP)
+      return fail(where + " is a group; a key is not read out of one");
     path.field_numbers.push_back(static_cast<std::uint32_t>(field->number()));
     const bool message = field->type() == pb::FieldDescriptor::TYPE_MESSAGE;
     if (last) {
       if (message) return fail(where + " is a message; name one of its fields");
       const auto leaf = key_leaf_of(field->type());
-      if (!leaf) return fail(where + " is a " + std::string(field->type_name()) + "; a key is a string, bytes, integer, bool or enum");
+      if (!leaf)
+        return fail(where + " is a " + std::string(field->type_name()) +
+                    "; a key is a string, bytes, integer, bool or enum");
       path.leaf = *leaf;
       return path;
     }

@@ -22,7 +22,8 @@ std::size_t bytes_of(const CompareJob& job) {
   std::size_t bytes = sizeof(CompareJob);
   for (const ObservationPtr& observation : {job.primary, job.shadow}) {
     if (observation == nullptr) continue;
-    for (const ObservedMessage& message : observation->messages) bytes += sizeof(ObservedMessage) + message.bytes.size();
+    for (const ObservedMessage& message : observation->messages)
+      bytes += sizeof(ObservedMessage) + message.bytes.size();
   }
   return bytes;
 }
@@ -40,7 +41,11 @@ std::uint16_t capability_of(const CompareJob& job) {
 
 struct CompareQueue::Impl {
   Impl(CompareQueueOptions o, Metrics& m, const Redactor& r, MismatchSink* s)
-      : options(o), redactor(r), sink(s), shared(m.add_shard()), waiting_gauge(shared.gauge(families::kCompareQueue, {})) {
+      : options(o),
+        redactor(r),
+        sink(s),
+        shared(m.add_shard()),
+        waiting_gauge(shared.gauge(families::kCompareQueue, {})) {
     const unsigned n = std::max(1u, options.threads);
     for (unsigned i = 0; i < n; ++i) threads.emplace_back([this, &shard = m.add_shard()] { run(shard); });
   }
@@ -83,7 +88,8 @@ struct CompareQueue::Impl {
     } catch (...) {
       comparison = internal_error(job, "unknown exception");
     }
-    const std::string_view capability = job.table != nullptr ? capability_name(*job.table, capability_of(job)) : "other";
+    const std::string_view capability =
+        job.table != nullptr ? capability_name(*job.table, capability_of(job)) : "other";
     shard.histogram(families::kCompareSeconds, {capability}).observe(std::chrono::steady_clock::now() - begin);
     count(shard, capability, comparison.verdict, comparison.reason);
     for (const auto& [rule, n] : comparison.swallowed) shard.counter(families::kIgnored, {capability, rule}).add(n);
@@ -103,8 +109,9 @@ struct CompareQueue::Impl {
     if (job.primary == nullptr || job.shadow == nullptr) throw std::logic_error("a job without both observations");
     const std::uint16_t capability = capability_of(job);
     if (capability >= job.table->capabilities().size()) throw std::logic_error("a job without a capability");
-    return diff_responses(*job.primary, *job.shadow, job.service, job.method_name, job.table->capabilities()[capability].compare,
-                          job.descriptors.get(), options.limits, std::chrono::steady_clock::now);
+    return diff_responses(*job.primary, *job.shadow, job.service, job.method_name,
+                          job.table->capabilities()[capability].compare, job.descriptors.get(), options.limits,
+                          std::chrono::steady_clock::now);
   }
 
   static Comparison internal_error(const CompareJob& job, const char* what) {
@@ -164,7 +171,8 @@ void CompareQueue::push(CompareJob job) {
   impl_->count_job(impl_->shared, job, Verdict::kAbandoned, limit.empty() ? "shutdown" : "queue_full");
 }
 
-void CompareQueue::count_uncompared(const RouteTable& table, std::uint16_t capability, Verdict verdict, std::string_view reason) {
+void CompareQueue::count_uncompared(const RouteTable& table, std::uint16_t capability, Verdict verdict,
+                                    std::string_view reason) {
   Impl::count(impl_->shared, capability_name(table, capability), verdict, reason);
 }
 
@@ -181,7 +189,8 @@ void CompareQueue::stop(std::chrono::milliseconds patience) {
     impl_->waiting_gauge.add(-static_cast<std::int64_t>(left.size()));
     threads.swap(impl_->threads);
   }
-  for (const Impl::Waiting& waiting : left) impl_->count_job(impl_->shared, waiting.job, Verdict::kAbandoned, "shutdown");
+  for (const Impl::Waiting& waiting : left)
+    impl_->count_job(impl_->shared, waiting.job, Verdict::kAbandoned, "shutdown");
   if (threads.empty()) return;  // stopped before
   for (std::thread& thread : threads) thread.join();  // a comparison under way ends within CompareLimits::time
   if (impl_->sink != nullptr) impl_->sink->flush();

@@ -1,5 +1,6 @@
 // From two observations to a counted verdict and, for a mismatch, a trace: a bounded queue and compare threads.
-// Workers only push; comparing never runs on them. Every job pushed (and every job refused) ends in one counted verdict.
+// Workers only push; comparing never runs on them. Every job pushed (and every job refused) ends in one counted
+// verdict.
 #pragma once
 
 #include <chrono>
@@ -53,7 +54,8 @@ class CompareQueue {
   // begun == sum of verdicts. `verdict` is kAbandoned or kIncomparable. Any thread.
   void count_uncompared(const RouteTable& table, std::uint16_t capability, Verdict verdict, std::string_view reason);
 
-  // Finishes what is queued, for at most `patience`; what is left is counted abandoned{shutdown}. Then flushes the sink.
+  // Finishes what is queued, for at most `patience`; what is left is counted abandoned{shutdown}. Then flushes the
+  // sink.
   void stop(std::chrono::milliseconds patience);
 
   // Jobs waiting or being compared. Any thread.

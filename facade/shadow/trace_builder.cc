@@ -140,7 +140,8 @@ MismatchTrace build_trace(const CompareJob& job, const Comparison& comparison, c
   trace.set_parent_span_id(job.parent_span_id);
   trace.set_primary_span_id(job.primary_span_id);
   trace.set_shadow_span_id(job.shadow_span_id);
-  const auto since_epoch = std::chrono::duration_cast<std::chrono::nanoseconds>(job.primary->started.time_since_epoch());
+  const auto since_epoch =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(job.primary->started.time_since_epoch());
   trace.mutable_time()->set_seconds(since_epoch.count() / 1'000'000'000);
   trace.mutable_time()->set_nanos(static_cast<std::int32_t>(since_epoch.count() % 1'000'000'000));
   trace.set_tenant(as_utf8(job.tenant));

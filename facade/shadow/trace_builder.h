@@ -14,6 +14,7 @@ inline constexpr std::size_t kMaxPlainBytes = 1024;
 
 // Precondition: `job` has its table, both observations, and a method of the table. Tenant and consumer stand in the
 // trace as they are: they are whom a policy's rules are about. Any thread; about 1 us a hashed value.
-ficus::trace::v1::MismatchTrace build_trace(const CompareJob& job, const Comparison& comparison, const Redactor& redactor);
+ficus::trace::v1::MismatchTrace build_trace(const CompareJob& job, const Comparison& comparison,
+                                            const Redactor& redactor);
 
 }  // namespace ficus

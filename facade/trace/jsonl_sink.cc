@@ -20,7 +20,10 @@ namespace ficus {
 
 struct JsonlSink::Impl {
   Impl(JsonlSinkOptions o, Metrics& metrics, Clock clock)
-      : options(std::move(o)), shard(metrics.add_shard()), written(shard.counter(families::kTraces, {"written", ""})), now(std::move(clock)) {}
+      : options(std::move(o)),
+        shard(metrics.add_shard()),
+        written(shard.counter(families::kTraces, {"written", ""})),
+        now(std::move(clock)) {}
   ~Impl() { close_file(); }
 
   // 0, or the errno. Leaves `fd` closed on failure.
@@ -40,7 +43,8 @@ struct JsonlSink::Impl {
     size = 0;
     if (!S_ISREG(info.st_mode)) return 0;  // /dev/stdout, a pipe: nothing to keep private, rotate or mend
     if ((info.st_mode & 07777) != 0600 && ::fchmod(fd, 0600) != 0) {
-      log_event(LogLevel::kWarn, "mismatch_log_mode", "the mismatch log is not mode 0600 and cannot be made so; chmod it",
+      log_event(LogLevel::kWarn, "mismatch_log_mode",
+                "the mismatch log is not mode 0600 and cannot be made so; chmod it",
                 {{"file", options.path}, {"error", std::strerror(errno)}});
     }
     size = static_cast<std::uint64_t>(info.st_size);
@@ -117,7 +121,8 @@ struct JsonlSink::Impl {
     shard.counter(families::kTraces, {"dropped", reason}).add();
     ++dropped_since_complaint;
     ++dropped_in_a_row;
-    complain("mismatch_traces_dropped", "mismatch traces are lost; calls go on. Make room, or mend the log's place", error);
+    complain("mismatch_traces_dropped", "mismatch traces are lost; calls go on. Make room, or mend the log's place",
+             error);
   }
 
   void complain(std::string_view event, std::string_view what, int error) {
@@ -125,7 +130,9 @@ struct JsonlSink::Impl {
     if (last_complaint && time - *last_complaint < options.complain_every) return;
     last_complaint = time;
     log_event(LogLevel::kError, event, what,
-              {{"file", options.path}, {"error", error == 0 ? "" : std::strerror(error)}, {"dropped", dropped_since_complaint}});
+              {{"file", options.path},
+               {"error", error == 0 ? "" : std::strerror(error)},
+               {"dropped", dropped_since_complaint}});
     dropped_since_complaint = 0;
   }
 

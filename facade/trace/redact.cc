@@ -106,7 +106,8 @@ Result<Redactor, std::string> Redactor::open_key_file(const std::string& path) {
   if (::fstat(file.get(), &info) != 0) return fail("cannot open the key file " + path + ": " + error_text(errno));
   if (!S_ISREG(info.st_mode)) return fail("the key file " + path + " is not a regular file");
   if ((info.st_mode & 077) != 0) {
-    return fail("the key file " + path + " can be read or written by others; make a new one, or run: chmod 600 " + path);
+    return fail("the key file " + path + " can be read or written by others; make a new one, or run: chmod 600 " +
+                path);
   }
   std::array<char, kKeyDigits + 2> text{};  // one byte more than a newline, to see that there is no more
   const ssize_t n = ::read(file.get(), text.data(), text.size());

@@ -35,8 +35,8 @@ using pb::FieldDescriptorProto;
 constexpr int kFields = 100;
 constexpr int kEntries = 50;
 
-void add_field(pb::DescriptorProto& type, const std::string& name, int number, FieldDescriptorProto::Type kind, bool repeated = false,
-               const std::string& type_name = {}) {
+void add_field(pb::DescriptorProto& type, const std::string& name, int number, FieldDescriptorProto::Type kind,
+               bool repeated = false, const std::string& type_name = {}) {
   FieldDescriptorProto& field = *type.add_field();
   field.set_name(name);
   field.set_number(number);
@@ -55,7 +55,8 @@ std::shared_ptr<const DescriptorStore> bench_store() {
   pb::DescriptorProto& wide = *file.add_message_type();
   wide.set_name("Wide");
   for (int i = 1; i <= kFields; ++i) {
-    add_field(wide, "field_" + std::to_string(i), i, i % 2 == 0 ? FieldDescriptorProto::TYPE_INT64 : FieldDescriptorProto::TYPE_STRING);
+    add_field(wide, "field_" + std::to_string(i), i,
+              i % 2 == 0 ? FieldDescriptorProto::TYPE_INT64 : FieldDescriptorProto::TYPE_STRING);
   }
   pb::DescriptorProto& answer = *file.add_message_type();
   answer.set_name("Answer");
@@ -89,10 +90,13 @@ Observation answer(Side side, const std::string& bytes) {
   return out;
 }
 
-std::unique_ptr<pb::Message> new_answer(const DescriptorStore& store) { return store.new_message(store.find_type("bench.Answer")); }
+std::unique_ptr<pb::Message> new_answer(const DescriptorStore& store) {
+  return store.new_message(store.find_type("bench.Answer"));
+}
 pb::Message* child(pb::Message& answer, const char* name, bool add) {
   const pb::FieldDescriptor* field = answer.GetDescriptor()->FindFieldByName(name);
-  return add ? answer.GetReflection()->AddMessage(&answer, field) : answer.GetReflection()->MutableMessage(&answer, field);
+  return add ? answer.GetReflection()->AddMessage(&answer, field)
+             : answer.GetReflection()->MutableMessage(&answer, field);
 }
 
 std::vector<PathRule> rules(std::initializer_list<const char*> texts) {
@@ -105,7 +109,8 @@ std::vector<PathRule> rules(std::initializer_list<const char*> texts) {
   return out;
 }
 
-void run(benchmark::State& state, const std::string& legacy_bytes, const std::string& new_bytes, const CompareSpec& spec, Verdict want) {
+void run(benchmark::State& state, const std::string& legacy_bytes, const std::string& new_bytes,
+         const CompareSpec& spec, Verdict want) {
   static const auto store = bench_store();
   const Observation legacy = answer(Side::kLegacy, legacy_bytes);
   const Observation fresh = answer(Side::kNew, new_bytes);
@@ -116,7 +121,8 @@ void run(benchmark::State& state, const std::string& legacy_bytes, const std::st
     if (got.verdict != want) state.SkipWithError("another verdict");
     benchmark::DoNotOptimize(&got);
   }
-  state.counters["allocations"] = benchmark::Counter(static_cast<double>(allocations.load() - before), benchmark::Counter::kAvgIterations);
+  state.counters["allocations"] =
+      benchmark::Counter(static_cast<double>(allocations.load() - before), benchmark::Counter::kAvgIterations);
   state.counters["bytes"] = static_cast<double>(legacy_bytes.size());
 }
 
@@ -147,7 +153,9 @@ void OneIgnoredFieldOf100(benchmark::State& state) {
 }
 BENCHMARK(OneIgnoredFieldOf100);
 
-void AllOf100FieldsDiffer(benchmark::State& state) { run(state, wide_answer(0), wide_answer(1), {}, Verdict::kMismatch); }
+void AllOf100FieldsDiffer(benchmark::State& state) {
+  run(state, wide_answer(0), wide_answer(1), {}, Verdict::kMismatch);
+}
 BENCHMARK(AllOf100FieldsDiffer);
 
 void AllOf100FieldsDifferUnderTenRules(benchmark::State& state) {

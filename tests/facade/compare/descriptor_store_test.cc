@@ -37,8 +37,9 @@ TEST(DescriptorStoreTest, MethodsAreFoundWithTheirKind) {
     bool client_streaming, server_streaming;
     Idempotency idempotency;
   };
-  for (const Case& c : {Case{"Get", false, false, Idempotency::kNoSideEffects}, Case{"Old", false, false, Idempotency::kUnknown},
-                        Case{"Watch", false, true, Idempotency::kUnknown}, Case{"Send", true, false, Idempotency::kIdempotent}}) {
+  for (const Case& c :
+       {Case{"Get", false, false, Idempotency::kNoSideEffects}, Case{"Old", false, false, Idempotency::kUnknown},
+        Case{"Watch", false, true, Idempotency::kUnknown}, Case{"Send", true, false, Idempotency::kIdempotent}}) {
     const auto info = store->find_method(kService, c.method);
     ASSERT_TRUE(info.has_value()) << c.method;
     EXPECT_EQ(info->client_streaming, c.client_streaming) << c.method;
@@ -65,11 +66,14 @@ TEST(DescriptorStoreTest, CommentsDoNotMakeAFileAnother) {
   google::protobuf::FileDescriptorSet set;
   ASSERT_TRUE(set.ParseFromString(descriptor_set(test_protos())));
   set.mutable_file(0)->mutable_source_code_info()->add_location()->set_leading_comments("hello");
-  EXPECT_TRUE(DescriptorStore::open({{"a.pb", descriptor_set(test_protos())}, {"b.pb", set.SerializeAsString()}}).has_value());
+  EXPECT_TRUE(
+      DescriptorStore::open({{"a.pb", descriptor_set(test_protos())}, {"b.pb", set.SerializeAsString()}}).has_value());
 }
 
 TEST(DescriptorStoreTest, ImportsOfOneSetMayStandInAnother) {
-  EXPECT_TRUE(DescriptorStore::open({{"service.pb", descriptor_set({test_protos()[2]})}, {"types.pb", descriptor_set({test_protos()[0], test_protos()[1]})}}).has_value());
+  EXPECT_TRUE(DescriptorStore::open({{"service.pb", descriptor_set({test_protos()[2]})},
+                                     {"types.pb", descriptor_set({test_protos()[0], test_protos()[1]})}})
+                  .has_value());
 }
 
 TEST(DescriptorStoreTest, EachProblemIsNamedWithWhatToDo) {
@@ -81,15 +85,25 @@ TEST(DescriptorStoreTest, EachProblemIsNamedWithWhatToDo) {
   };
   const Case cases[] = {
       {"not protobuf", {{"a.pb", "\xff\xff"}}, {"is not a FileDescriptorSet; make it with: protoc --include_imports"}},
-      {"a .proto source", {{"a.pb", "syntax = \"proto3\";\nmessage A { }\n"}}, {"is not a FileDescriptorSet; make it with: protoc"}},
+      {"a .proto source",
+       {{"a.pb", "syntax = \"proto3\";\nmessage A { }\n"}},
+       {"is not a FileDescriptorSet; make it with: protoc"}},
       {"empty", {{"a.pb", ""}}, {"holds no files; make it with: protoc"}},
-      {"import left out", {{"a.pb", descriptor_set({test_protos()[2]})}},
-       {"testing/service.proto: imports \"testing/answer.proto\", which the set does not hold; make it with: protoc --include_imports",
+      {"import left out",
+       {{"a.pb", descriptor_set({test_protos()[2]})}},
+       {"testing/service.proto: imports \"testing/answer.proto\", which the set does not hold; make it with: protoc "
+        "--include_imports",
         "testing/service.proto: imports \"testing/old.proto\", which the set does not hold"}},
-      {"two files, one symbol", {{"a.pb", descriptor_set({{"a.proto", proto3 + "message M { }"}})}, {"b.pb", descriptor_set({{"b.proto", proto3 + "message M { }"}})}},
+      {"two files, one symbol",
+       {{"a.pb", descriptor_set({{"a.proto", proto3 + "message M { }"}})},
+        {"b.pb", descriptor_set({{"b.proto", proto3 + "message M { }"}})}},
        {"b.proto: p.M: \"p.M\" is already defined in file \"a.proto\"."}},
-      {"type nobody defines", {{"a.pb", descriptor_set({{"a.proto", proto3 + "message M { Nobody n = 1; }"}})}}, {"a.proto: p.M.n: \"Nobody\" is not defined."}},
-      {"imports in a circle", {{"a.pb", descriptor_set({{"a.proto", proto3 + "import \"b.proto\";"}, {"b.proto", proto3 + "import \"a.proto\";"}})}},
+      {"type nobody defines",
+       {{"a.pb", descriptor_set({{"a.proto", proto3 + "message M { Nobody n = 1; }"}})}},
+       {"a.proto: p.M.n: \"Nobody\" is not defined."}},
+      {"imports in a circle",
+       {{"a.pb",
+         descriptor_set({{"a.proto", proto3 + "import \"b.proto\";"}, {"b.proto", proto3 + "import \"a.proto\";"}})}},
        {"b.proto: imports \"a.proto\", which imports it in turn"}},
       {"all bad files at once", {{"a.pb", "\xff"}, {"b.pb", ""}}, {"is not a FileDescriptorSet", "holds no files"}},
   };
@@ -105,8 +119,12 @@ TEST(DescriptorStoreTest, EachProblemIsNamedWithWhatToDo) {
 
 TEST(DescriptorStoreTest, WellKnownTypesAreBuiltInWhateverASetSaysOfThem) {
   // A set of another compiler's year: its timestamp.proto has a field that ours has not.
-  const std::string odd = descriptor_set({{"google/protobuf/timestamp.proto", "syntax = \"proto3\"; package google.protobuf; message Timestamp { int64 seconds = 1; int32 nanos = 2; string zone = 3; }"},
-                                          {"a.proto", "syntax = \"proto3\"; import \"google/protobuf/timestamp.proto\"; message A { google.protobuf.Timestamp at = 1; }"}});
+  const std::string odd = descriptor_set({{"google/protobuf/timestamp.proto",
+                                           "syntax = \"proto3\"; package google.protobuf; message Timestamp { int64 "
+                                           "seconds = 1; int32 nanos = 2; string zone = 3; }"},
+                                          {"a.proto",
+                                           "syntax = \"proto3\"; import \"google/protobuf/timestamp.proto\"; message A "
+                                           "{ google.protobuf.Timestamp at = 1; }"}});
   const auto store = DescriptorStore::open({{"a.pb", odd}});
   ASSERT_TRUE(store.has_value()) << store.error()[0].message;
   EXPECT_EQ((*store)->find_type("google.protobuf.Timestamp")->field_count(), 2);

@@ -54,9 +54,24 @@ class Bench {
 };
 
 CompareSpec random_rules(RandomMessages& random) {
-  static const std::vector<std::string> ignores = {"**.updated_at", "policy.premium.amount", "policy.*.currency", "policy.labels[k0]", "**.tags", "policy.riders.parts.id",
-                                                   "detail.amount", "*", "nested.**.note", "box", "row.cell", "remark", "policy.amounts.amount", "**.type_url", "maybe", "**.count"};
-  static const std::vector<std::string> lists = {"policy.endorsements", "**.parts", "numbers", "**.tags", "details", "row", "**.ratios", "policy.riders", "blobs"};
+  static const std::vector<std::string> ignores = {"**.updated_at",
+                                                   "policy.premium.amount",
+                                                   "policy.*.currency",
+                                                   "policy.labels[k0]",
+                                                   "**.tags",
+                                                   "policy.riders.parts.id",
+                                                   "detail.amount",
+                                                   "*",
+                                                   "nested.**.note",
+                                                   "box",
+                                                   "row.cell",
+                                                   "remark",
+                                                   "policy.amounts.amount",
+                                                   "**.type_url",
+                                                   "maybe",
+                                                   "**.count"};
+  static const std::vector<std::string> lists = {
+      "policy.endorsements", "**.parts", "numbers", "**.tags", "details", "row", "**.ratios", "policy.riders", "blobs"};
   CompareSpec rules;
   for (const std::string& path : ignores) {
     if (random.chance(0.12)) rules.ignore.push_back(test::paths({path})[0]);
@@ -69,7 +84,8 @@ CompareSpec random_rules(RandomMessages& random) {
 }
 
 // A pair that has much in common.
-std::pair<std::unique_ptr<Message>, std::unique_ptr<Message>> random_pair(RandomMessages& random, const std::string& type) {
+std::pair<std::unique_ptr<Message>, std::unique_ptr<Message>> random_pair(RandomMessages& random,
+                                                                          const std::string& type) {
   auto a = random.make(type);
   std::unique_ptr<Message> b(a->New());
   b->CopyFrom(*a);
@@ -105,7 +121,8 @@ TEST(DiffPropertyTest, OrderOfFieldsOnTheWireMeansNothing) {
   each_round([](RandomMessages& random, const std::string& type) {
     const std::string wire = random.make(type)->SerializePartialAsString();
     const auto method = type == "testing.Answer" ? "Get" : "Old";
-    const Comparison got = test::diff(test::answered(Side::kLegacy, {wire}), test::answered(Side::kNew, {test::reordered(wire, random.random())}), method,
+    const Comparison got = test::diff(test::answered(Side::kLegacy, {wire}),
+                                      test::answered(Side::kNew, {test::reordered(wire, random.random())}), method,
                                       random_rules(random), test_store().get());
     EXPECT_EQ(got.verdict, Verdict::kMatch);
     EXPECT_THAT(got.swallowed, IsEmpty());
@@ -119,9 +136,11 @@ TEST(DiffPropertyTest, SwappingTheSidesSwapsTheSidesOfEachDifference) {
       DifferenceKind kind = d.kind;
       if (swapped && kind == DifferenceKind::kMissing) kind = DifferenceKind::kExtra;
       else if (swapped && kind == DifferenceKind::kExtra) kind = DifferenceKind::kMissing;
-      std::string line = std::string(to_string(kind)) + ' ' + to_string(d.path) + ' ' + std::string(to_string(d.severity));
+      std::string line =
+          std::string(to_string(kind)) + ' ' + to_string(d.path) + ' ' + std::string(to_string(d.severity));
       // Positions are told from legacy's point of view.
-      if (kind != DifferenceKind::kOrder) line += " [" + (swapped ? d.new_ : d.legacy).text + "] [" + (swapped ? d.legacy : d.new_).text + ']';
+      if (kind != DifferenceKind::kOrder)
+        line += " [" + (swapped ? d.new_ : d.legacy).text + "] [" + (swapped ? d.legacy : d.new_).text + ']';
       out.insert(line);
     }
     return out;
@@ -142,7 +161,8 @@ TEST(DiffPropertyTest, CanonicalBytesAreEqualExactlyWhereNothingDiffers) {
     const auto [a, b] = random_pair(random, type);
     Bench bench(random_rules(random));
     const Findings found = bench.diff(*a, *b);
-    EXPECT_EQ(bench.canonical(*a) == bench.canonical(*b), found.count == 0) << a->ShortDebugString() << "\n" << b->ShortDebugString();
+    EXPECT_EQ(bench.canonical(*a) == bench.canonical(*b), found.count == 0) << a->ShortDebugString() << "\n"
+                                                                            << b->ShortDebugString();
   });
 }
 
@@ -163,8 +183,11 @@ TEST(DiffPropertyTest, AnotherIgnoreRuleOnlyTakesAway) {
     }
     // Entries of a list may be paired otherwise, but no place differs that did not.
     for (const Difference& d : fewer.differences) {
-      EXPECT_TRUE(std::any_of(more.differences.begin(), more.differences.end(), [&](const Difference& m) { return related(d.path, m.path); }))
-          << to_string(d.path) << "\n" << a->ShortDebugString() << "\n" << b->ShortDebugString();
+      EXPECT_TRUE(std::any_of(more.differences.begin(), more.differences.end(),
+                              [&](const Difference& m) { return related(d.path, m.path); }))
+          << to_string(d.path) << "\n"
+          << a->ShortDebugString() << "\n"
+          << b->ShortDebugString();
     }
   });
 }
@@ -203,7 +226,8 @@ TEST(DiffPropertyTest, AgreesWithMessageDifferencerWithoutRules) {
           numbers.set_treat_nan_as_equal(true);
           MessageDifferencer oracle;
           oracle.set_field_comparator(&numbers);
-          oracle.set_message_field_comparison(absent_equals_default ? MessageDifferencer::EQUIVALENT : MessageDifferencer::EQUAL);
+          oracle.set_message_field_comparison(absent_equals_default ? MessageDifferencer::EQUIVALENT
+                                                                    : MessageDifferencer::EQUAL);
           std::string report;
           oracle.ReportDifferencesToString(&report);
           const bool want = oracle.Compare(*a, *b);
@@ -253,7 +277,8 @@ TEST(DiffPropertyTest, BytesOfAnyKindEndInAVerdict) {
     EXPECT_EQ(got.verdict == Verdict::kIncomparable, !got.reason.empty());
     ++seen[std::string(to_string(got.verdict)) + ' ' + got.reason];
   }
-  for (const char* verdict : {"match ", "ignored ", "mismatch ", "incomparable undecodable", "incomparable too_large", "incomparable too_deep"}) {
+  for (const char* verdict : {"match ", "ignored ", "mismatch ", "incomparable undecodable", "incomparable too_large",
+                              "incomparable too_deep"}) {
     EXPECT_GT(seen[verdict], 10) << verdict << ": the bytes are too tame";
   }
 }

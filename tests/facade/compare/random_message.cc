@@ -88,16 +88,32 @@ void RandomMessages::set(pb::Message& message, const pb::FieldDescriptor* field,
     const double real = reals[below(options_.negative_zero ? reals.size() : reals.size() - 1)];
     const int small = static_cast<int>(below(3));
     switch (field->cpp_type()) {
-      case pb::FieldDescriptor::CPPTYPE_INT32: list ? r.AddInt32(&message, field, small - 1) : r.SetInt32(&message, field, small - 1); break;
-      case pb::FieldDescriptor::CPPTYPE_INT64: list ? r.AddInt64(&message, field, small - 1) : r.SetInt64(&message, field, small - 1); break;
-      case pb::FieldDescriptor::CPPTYPE_UINT32: list ? r.AddUInt32(&message, field, below(3)) : r.SetUInt32(&message, field, below(3)); break;
-      case pb::FieldDescriptor::CPPTYPE_UINT64: list ? r.AddUInt64(&message, field, below(3)) : r.SetUInt64(&message, field, below(3)); break;
-      case pb::FieldDescriptor::CPPTYPE_DOUBLE: list ? r.AddDouble(&message, field, real) : r.SetDouble(&message, field, real); break;
-      case pb::FieldDescriptor::CPPTYPE_FLOAT: list ? r.AddFloat(&message, field, static_cast<float>(real)) : r.SetFloat(&message, field, static_cast<float>(real)); break;
-      case pb::FieldDescriptor::CPPTYPE_BOOL: list ? r.AddBool(&message, field, small == 1) : r.SetBool(&message, field, small == 1); break;
+      case pb::FieldDescriptor::CPPTYPE_INT32:
+        list ? r.AddInt32(&message, field, small - 1) : r.SetInt32(&message, field, small - 1);
+        break;
+      case pb::FieldDescriptor::CPPTYPE_INT64:
+        list ? r.AddInt64(&message, field, small - 1) : r.SetInt64(&message, field, small - 1);
+        break;
+      case pb::FieldDescriptor::CPPTYPE_UINT32:
+        list ? r.AddUInt32(&message, field, below(3)) : r.SetUInt32(&message, field, below(3));
+        break;
+      case pb::FieldDescriptor::CPPTYPE_UINT64:
+        list ? r.AddUInt64(&message, field, below(3)) : r.SetUInt64(&message, field, below(3));
+        break;
+      case pb::FieldDescriptor::CPPTYPE_DOUBLE:
+        list ? r.AddDouble(&message, field, real) : r.SetDouble(&message, field, real);
+        break;
+      case pb::FieldDescriptor::CPPTYPE_FLOAT:
+        list ? r.AddFloat(&message, field, static_cast<float>(real))
+             : r.SetFloat(&message, field, static_cast<float>(real));
+        break;
+      case pb::FieldDescriptor::CPPTYPE_BOOL:
+        list ? r.AddBool(&message, field, small == 1) : r.SetBool(&message, field, small == 1);
+        break;
       case pb::FieldDescriptor::CPPTYPE_ENUM: {
         const pb::EnumDescriptor* type = field->enum_type();
-        const int number = type->value(static_cast<int>(below(static_cast<std::size_t>(type->value_count()))))->number();
+        const int number =
+            type->value(static_cast<int>(below(static_cast<std::size_t>(type->value_count()))))->number();
         list ? r.AddEnumValue(&message, field, number) : r.SetEnumValue(&message, field, number);
         break;
       }
@@ -138,7 +154,8 @@ void RandomMessages::change(pb::Message& message) {
     }
   }
   if (type->field_count() > 0 && chance(0.2)) {
-    const pb::FieldDescriptor* field = type->field(static_cast<int>(below(static_cast<std::size_t>(type->field_count()))));
+    const pb::FieldDescriptor* field =
+        type->field(static_cast<int>(below(static_cast<std::size_t>(type->field_count()))));
     if (options_.real_oneofs || field->real_containing_oneof() == nullptr) set(message, field, options_.depth - 1);
   }
   if (options_.unknown_fields && chance(0.05)) add_unknown(message);
@@ -158,7 +175,8 @@ void RandomMessages::shuffle(pb::Message& message) {
     for (int i = 0; i < size; ++i) {
       if (is_message && !field->is_map()) shuffle(*r.MutableRepeatedMessage(&message, field, i));
     }
-    for (int i = size - 1; i > 0; --i) r.SwapElements(&message, field, i, static_cast<int>(below(static_cast<std::size_t>(i) + 1)));
+    for (int i = size - 1; i > 0; --i)
+      r.SwapElements(&message, field, i, static_cast<int>(below(static_cast<std::size_t>(i) + 1)));
   }
 }
 

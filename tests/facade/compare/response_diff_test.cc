@@ -69,10 +69,12 @@ TEST(ResponseDiffTest, EndsAreJudgedInThePolicysOrder) {
       {"primary failed", End::kFailed, GrpcCode::kUnavailable, A, OK, "incomparable{primary_failed}"},
       {"primary cancelled", End::kCancelled, GrpcCode::kCancelled, A, OK, "incomparable{primary_failed}"},
       {"primary timed out", End::kTimedOut, GrpcCode::kDeadlineExceeded, A, OK, "incomparable{primary_failed}"},
-      {"primary failed and shadow unavailable", End::kFailed, GrpcCode::kUnavailable, End::kFailed, GrpcCode::kUnavailable, "incomparable{primary_failed}"},
+      {"primary failed and shadow unavailable", End::kFailed, GrpcCode::kUnavailable, End::kFailed,
+       GrpcCode::kUnavailable, "incomparable{primary_failed}"},
       {"shadow refused", A, OK, End::kFailed, GrpcCode::kUnavailable, "abandoned{shadow_unavailable}"},
       {"shadow answers UNAVAILABLE itself", A, OK, A, GrpcCode::kUnavailable, "abandoned{shadow_unavailable}"},
-      {"shadow answers as the primary: UNAVAILABLE", A, GrpcCode::kUnavailable, A, GrpcCode::kUnavailable, "abandoned{shadow_unavailable}"},
+      {"shadow answers as the primary: UNAVAILABLE", A, GrpcCode::kUnavailable, A, GrpcCode::kUnavailable,
+       "abandoned{shadow_unavailable}"},
       {"shadow exhausted", A, OK, A, GrpcCode::kResourceExhausted, "abandoned{shadow_resource_exhausted}"},
       {"shadow out of time", A, OK, A, GrpcCode::kDeadlineExceeded, "abandoned{shadow_deadline_exceeded}"},
       {"shadow out of time at the facade", A, OK, End::kTimedOut, OK, "abandoned{shadow_deadline_exceeded}"},
@@ -81,7 +83,8 @@ TEST(ResponseDiffTest, EndsAreJudgedInThePolicysOrder) {
       {"primary too large", End::kOverLimit, OK, A, OK, "abandoned{primary_over_limit}"},
       {"shadow too large", A, OK, End::kOverLimit, OK, "abandoned{shadow_over_limit}"},
       {"both too large", End::kOverLimit, OK, End::kOverLimit, OK, "abandoned{primary_over_limit}"},
-      {"shadow too large and unavailable", A, OK, End::kOverLimit, GrpcCode::kUnavailable, "abandoned{shadow_unavailable}"},
+      {"shadow too large and unavailable", A, OK, End::kOverLimit, GrpcCode::kUnavailable,
+       "abandoned{shadow_unavailable}"},
       {"error against success", A, OK, A, GrpcCode::kNotFound, "mismatch"},
       {"success against error", A, GrpcCode::kNotFound, A, OK, "mismatch"},
       {"other errors", A, GrpcCode::kNotFound, A, GrpcCode::kInternal, "mismatch"},
@@ -124,7 +127,8 @@ TEST(ResponseDiffTest, DifferencesReadLegacyToNewAfterTheCutOverToo) {
   const Observation legacy = answered(Side::kLegacy, {answer("policy { number: 'a' }")});
   const Observation fresh = answered(Side::kNew, {answer("policy { number: 'b' }")});
   for (const bool legacy_first : {true, false}) {
-    const Comparison got = diff(legacy_first ? legacy : fresh, legacy_first ? fresh : legacy, "Get", {}, test_store().get());
+    const Comparison got =
+        diff(legacy_first ? legacy : fresh, legacy_first ? fresh : legacy, "Get", {}, test_store().get());
     ASSERT_THAT(summary(got), ElementsAre("value policy.number major"));
     EXPECT_EQ(got.differences[0].legacy.text, "a");
     EXPECT_EQ(got.differences[0].new_.text, "b");
@@ -133,9 +137,13 @@ TEST(ResponseDiffTest, DifferencesReadLegacyToNewAfterTheCutOverToo) {
 
 TEST(ResponseDiffTest, EqualBytesMatchWithoutBeingDecoded) {
   const std::string garbage = "\xff\xff not protobuf";
-  EXPECT_EQ(verdict_of(diff(answered(Side::kLegacy, {garbage}), answered(Side::kNew, {garbage}), "Get", {}, test_store().get())), "match");
+  EXPECT_EQ(verdict_of(diff(answered(Side::kLegacy, {garbage}), answered(Side::kNew, {garbage}), "Get", {},
+                            test_store().get())),
+            "match");
   const std::string not_gzip = "not gzip";
-  EXPECT_EQ(verdict_of(diff(compressed(Side::kLegacy, "snappy", {not_gzip}), compressed(Side::kNew, "snappy", {not_gzip}), "Get", {}, nullptr)), "match");
+  EXPECT_EQ(verdict_of(diff(compressed(Side::kLegacy, "snappy", {not_gzip}),
+                            compressed(Side::kNew, "snappy", {not_gzip}), "Get", {}, nullptr)),
+            "match");
 }
 
 TEST(ResponseDiffTest, WithoutASchemaOnlyEqualBytesMatch) {
@@ -149,7 +157,8 @@ TEST(ResponseDiffTest, WithoutASchemaOnlyEqualBytesMatch) {
       {"unequal", answered(Side::kLegacy, {"x"}), answered(Side::kNew, {"y"}), "incomparable{no_schema}"},
       {"one more", answered(Side::kLegacy, {"x"}), answered(Side::kNew, {"x", "x"}), "incomparable{no_schema}"},
       {"none against one", answered(Side::kLegacy, {}), answered(Side::kNew, {""}), "incomparable{no_schema}"},
-      {"equal once inflated", compressed(Side::kLegacy, "gzip", {gzip("xxxxxxxx", 1)}), compressed(Side::kNew, "deflate", {zlib("xxxxxxxx", 9)}), "match"},
+      {"equal once inflated", compressed(Side::kLegacy, "gzip", {gzip("xxxxxxxx", 1)}),
+       compressed(Side::kNew, "deflate", {zlib("xxxxxxxx", 9)}), "match"},
       {"status differs", answered(Side::kLegacy, {"x"}), answered(Side::kNew, {}, GrpcCode::kInternal), "mismatch"},
   };
   for (const Case& c : cases) {
@@ -170,24 +179,40 @@ TEST(ResponseDiffTest, CompressedMessagesAreInflatedBeforeTheyAreCompared) {
     const char* want;
   };
   const Case cases[] = {
-      {"gzip, other level", compressed(Side::kLegacy, "gzip", {gzip(a, 1)}), compressed(Side::kNew, "gzip", {gzip(a, 9)}), "match"},
-      {"gzip against deflate", compressed(Side::kLegacy, "gzip", {gzip(a)}), compressed(Side::kNew, "deflate", {zlib(a)}), "match"},
+      {"gzip, other level", compressed(Side::kLegacy, "gzip", {gzip(a, 1)}),
+       compressed(Side::kNew, "gzip", {gzip(a, 9)}), "match"},
+      {"gzip against deflate", compressed(Side::kLegacy, "gzip", {gzip(a)}),
+       compressed(Side::kNew, "deflate", {zlib(a)}), "match"},
       {"gzip against identity", compressed(Side::kLegacy, "gzip", {gzip(a)}), answered(Side::kNew, {a}), "match"},
       {"compressed flag not set", compressed(Side::kLegacy, "gzip", {gzip(a)}), half, "match"},
-      {"gzip of two members", compressed(Side::kLegacy, "gzip", {gzip(a.substr(0, 9)) + gzip(a.substr(9))}), answered(Side::kNew, {a}), "match"},
-      {"other content", compressed(Side::kLegacy, "gzip", {gzip(a)}), compressed(Side::kNew, "gzip", {gzip(b)}), "mismatch"},
-      {"same bytes, other encoding", compressed(Side::kLegacy, "deflate", {zlib(a)}), compressed(Side::kNew, "gzip", {zlib(a)}), "incomparable{undecodable}"},
-      {"unknown encoding", compressed(Side::kLegacy, "zstd", {"x"}), answered(Side::kNew, {a}), "incomparable{unknown_encoding}"},
-      {"flag without encoding", compressed(Side::kLegacy, "", {gzip(a)}), answered(Side::kNew, {a}), "incomparable{undecodable}"},
-      {"flag with identity", compressed(Side::kLegacy, "identity", {a}), answered(Side::kNew, {a}), "incomparable{undecodable}"},
-      {"not gzip", compressed(Side::kLegacy, "gzip", {"hello"}), answered(Side::kNew, {a}), "incomparable{undecodable}"},
-      {"gzip cut off", compressed(Side::kLegacy, "gzip", {gzip(a).substr(0, 20)}), answered(Side::kNew, {a}), "incomparable{undecodable}"},
-      {"gzip with a tail", compressed(Side::kLegacy, "gzip", {gzip(a) + "tail"}), answered(Side::kNew, {a}), "incomparable{undecodable}"},
-      {"deflate with a tail", compressed(Side::kLegacy, "deflate", {zlib(a) + "tail"}), answered(Side::kNew, {a}), "incomparable{undecodable}"},
-      {"nothing at all", compressed(Side::kLegacy, "gzip", {""}), answered(Side::kNew, {a}), "incomparable{undecodable}"},
-      {"malformed protobuf", answered(Side::kLegacy, {a}), answered(Side::kNew, {"\xff\xff\xff"}), "incomparable{undecodable}"},
-      {"invalid UTF-8 in a string", answered(Side::kLegacy, {a}), answered(Side::kNew, {"\x0a\x03\x0a\x01\xff"}), "incomparable{undecodable}"},
-      {"malformed second message of a stream", answered(Side::kLegacy, {a, a}), answered(Side::kNew, {b, "\xff"}), "incomparable{undecodable}"},
+      {"gzip of two members", compressed(Side::kLegacy, "gzip", {gzip(a.substr(0, 9)) + gzip(a.substr(9))}),
+       answered(Side::kNew, {a}), "match"},
+      {"other content", compressed(Side::kLegacy, "gzip", {gzip(a)}), compressed(Side::kNew, "gzip", {gzip(b)}),
+       "mismatch"},
+      {"same bytes, other encoding", compressed(Side::kLegacy, "deflate", {zlib(a)}),
+       compressed(Side::kNew, "gzip", {zlib(a)}), "incomparable{undecodable}"},
+      {"unknown encoding", compressed(Side::kLegacy, "zstd", {"x"}), answered(Side::kNew, {a}),
+       "incomparable{unknown_encoding}"},
+      {"flag without encoding", compressed(Side::kLegacy, "", {gzip(a)}), answered(Side::kNew, {a}),
+       "incomparable{undecodable}"},
+      {"flag with identity", compressed(Side::kLegacy, "identity", {a}), answered(Side::kNew, {a}),
+       "incomparable{undecodable}"},
+      {"not gzip", compressed(Side::kLegacy, "gzip", {"hello"}), answered(Side::kNew, {a}),
+       "incomparable{undecodable}"},
+      {"gzip cut off", compressed(Side::kLegacy, "gzip", {gzip(a).substr(0, 20)}), answered(Side::kNew, {a}),
+       "incomparable{undecodable}"},
+      {"gzip with a tail", compressed(Side::kLegacy, "gzip", {gzip(a) + "tail"}), answered(Side::kNew, {a}),
+       "incomparable{undecodable}"},
+      {"deflate with a tail", compressed(Side::kLegacy, "deflate", {zlib(a) + "tail"}), answered(Side::kNew, {a}),
+       "incomparable{undecodable}"},
+      {"nothing at all", compressed(Side::kLegacy, "gzip", {""}), answered(Side::kNew, {a}),
+       "incomparable{undecodable}"},
+      {"malformed protobuf", answered(Side::kLegacy, {a}), answered(Side::kNew, {"\xff\xff\xff"}),
+       "incomparable{undecodable}"},
+      {"invalid UTF-8 in a string", answered(Side::kLegacy, {a}), answered(Side::kNew, {"\x0a\x03\x0a\x01\xff"}),
+       "incomparable{undecodable}"},
+      {"malformed second message of a stream", answered(Side::kLegacy, {a, a}), answered(Side::kNew, {b, "\xff"}),
+       "incomparable{undecodable}"},
   };
   for (const Case& c : cases) {
     EXPECT_EQ(verdict_of(diff(c.legacy, c.fresh, "Watch", {}, test_store().get())), c.want) << c.name;
@@ -222,11 +247,32 @@ TEST(ResponseDiffTest, EachLimitEndsTheComparisonByItsName) {
     const char* want;
   };
   const Case cases[] = {
-      {"inflated bytes", compressed(Side::kLegacy, "gzip", {gzip(big)}), answered(Side::kNew, {other}), {}, inflated, "incomparable{too_large}"},
-      {"packed entries", answered(Side::kLegacy, {answer(many)}), answered(Side::kNew, {other}), {}, elements, "incomparable{too_large}"},
-      {"elements of both together", answered(Side::kLegacy, {answer(many.substr(0, many.find("numbers: 100")))}), answered(Side::kNew, {answer(many.substr(0, many.find("numbers: 90")))}), {}, elements, "incomparable{too_large}"},
-      {"unordered entries", answered(Side::kLegacy, {answer(unordered_a)}), answered(Side::kNew, {answer(unordered_b)}), unordered_rule, unordered, "incomparable{too_large}"},
-      {"nesting", answered(Side::kLegacy, {answer(deep)}), answered(Side::kNew, {other}), {}, {}, "incomparable{too_deep}"},
+      {"inflated bytes",
+       compressed(Side::kLegacy, "gzip", {gzip(big)}),
+       answered(Side::kNew, {other}),
+       {},
+       inflated,
+       "incomparable{too_large}"},
+      {"packed entries",
+       answered(Side::kLegacy, {answer(many)}),
+       answered(Side::kNew, {other}),
+       {},
+       elements,
+       "incomparable{too_large}"},
+      {"elements of both together",
+       answered(Side::kLegacy, {answer(many.substr(0, many.find("numbers: 100")))}),
+       answered(Side::kNew, {answer(many.substr(0, many.find("numbers: 90")))}),
+       {},
+       elements,
+       "incomparable{too_large}"},
+      {"unordered entries", answered(Side::kLegacy, {answer(unordered_a)}), answered(Side::kNew, {answer(unordered_b)}),
+       unordered_rule, unordered, "incomparable{too_large}"},
+      {"nesting",
+       answered(Side::kLegacy, {answer(deep)}),
+       answered(Side::kNew, {other}),
+       {},
+       {},
+       "incomparable{too_deep}"},
   };
   for (const Case& c : cases) {
     const Comparison got = diff(c.legacy, c.fresh, "Get", c.rules, store.get(), c.limits);
@@ -236,7 +282,9 @@ TEST(ResponseDiffTest, EachLimitEndsTheComparisonByItsName) {
   }
   CompareLimits exactly;
   exactly.inflated_bytes = big.size();
-  EXPECT_EQ(verdict_of(diff(compressed(Side::kLegacy, "gzip", {gzip(big)}), answered(Side::kNew, {big}), "Get", {}, store.get(), exactly)), "match");
+  EXPECT_EQ(verdict_of(diff(compressed(Side::kLegacy, "gzip", {gzip(big)}), answered(Side::kNew, {big}), "Get", {},
+                            store.get(), exactly)),
+            "match");
 }
 
 TEST(ResponseDiffTest, ComparisonThatTakesTooLongIsIncomparable) {
@@ -246,8 +294,9 @@ TEST(ResponseDiffTest, ComparisonThatTakesTooLongIsIncomparable) {
     b += "numbers: " + std::to_string(i + 1) + ' ';
   }
   std::chrono::steady_clock::time_point now{};
-  const Comparison got = diff_responses(answered(Side::kLegacy, {answer(a)}), answered(Side::kNew, {answer(b)}), test::kService, "Get", {},
-                                        test_store().get(), {}, [&] { return now += std::chrono::milliseconds(300); });
+  const Comparison got =
+      diff_responses(answered(Side::kLegacy, {answer(a)}), answered(Side::kNew, {answer(b)}), test::kService, "Get", {},
+                     test_store().get(), {}, [&] { return now += std::chrono::milliseconds(300); });
   EXPECT_EQ(verdict_of(got), "incomparable{timeout}");
   EXPECT_THAT(got.differences, IsEmpty());
 }
@@ -280,7 +329,8 @@ TEST(ResponseDiffTest, HostileNestingCostsNoStack) {
 
   const std::string other = answer("done: true");
   for (const std::string& hostile : {messages, groups, holder->SerializeAsString()}) {
-    const Comparison got = diff(answered(Side::kLegacy, {other}), answered(Side::kNew, {hostile}), "Get", {}, store.get());
+    const Comparison got =
+        diff(answered(Side::kLegacy, {other}), answered(Side::kNew, {hostile}), "Get", {}, store.get());
     EXPECT_EQ(verdict_of(got), "incomparable{too_deep}");
   }
 }
@@ -290,7 +340,8 @@ TEST(ResponseDiffTest, StreamsAreComparedMessageByMessage) {
   const std::string b = answer("policy { number: 'b' }");
   const auto watch = [&](std::vector<std::string> legacy, std::vector<std::string> fresh) {
     std::vector<std::string> out;
-    const Comparison got = diff(answered(Side::kLegacy, std::move(legacy)), answered(Side::kNew, std::move(fresh)), "Watch", {}, test_store().get());
+    const Comparison got = diff(answered(Side::kLegacy, std::move(legacy)), answered(Side::kNew, std::move(fresh)),
+                                "Watch", {}, test_store().get());
     for (const Difference& d : got.differences) {
       out.push_back(std::to_string(d.message_index) + ' ' + std::string(to_string(d.kind)) + ' ' + to_string(d.path));
     }
@@ -312,12 +363,16 @@ TEST(ResponseDiffTest, MessagesBeforeEqualErrorsAreCompared) {
 TEST(ResponseDiffTest, VerdictGoesFromMatchOverIgnoredToMismatch) {
   CompareSpec rules;
   rules.ignore = paths({"**.updated_at"});
-  EXPECT_EQ(verdict_of(diff_texts("policy { updated_at { seconds: 1 } }", "policy { updated_at { seconds: 1 } }", rules)), "match");
-  const Comparison ignored = diff_texts("policy { updated_at { seconds: 1 } }", "policy { updated_at { seconds: 2 } }", rules);
+  EXPECT_EQ(
+      verdict_of(diff_texts("policy { updated_at { seconds: 1 } }", "policy { updated_at { seconds: 1 } }", rules)),
+      "match");
+  const Comparison ignored =
+      diff_texts("policy { updated_at { seconds: 1 } }", "policy { updated_at { seconds: 2 } }", rules);
   EXPECT_EQ(verdict_of(ignored), "ignored");
   EXPECT_THAT(ignored.swallowed, ElementsAre(Pair("**.updated_at", 1)));
   EXPECT_EQ(ignored.severity, Severity::kNone);
-  const Comparison mismatch = diff_texts("policy { number: 'a' updated_at { seconds: 1 } }", "policy { updated_at { seconds: 2 } }", rules);
+  const Comparison mismatch =
+      diff_texts("policy { number: 'a' updated_at { seconds: 1 } }", "policy { updated_at { seconds: 2 } }", rules);
   EXPECT_EQ(verdict_of(mismatch), "mismatch");
   EXPECT_THAT(mismatch.swallowed, ElementsAre(Pair("**.updated_at", 1)));
 }

@@ -118,7 +118,8 @@ std::shared_ptr<const DescriptorStore> test_store() {
   return store;
 }
 
-std::unique_ptr<pb::Message> message_of(const DescriptorStore& store, const std::string& type, const std::string& text) {
+std::unique_ptr<pb::Message> message_of(const DescriptorStore& store, const std::string& type,
+                                        const std::string& text) {
   auto message = store.new_message(store.find_type(type));
   FailTest errors(text);
   pb::TextFormat::Parser parser;
@@ -126,7 +127,8 @@ std::unique_ptr<pb::Message> message_of(const DescriptorStore& store, const std:
   parser.RecordErrorsTo(&errors);
   // The only two hosts that text format takes apart, written short.
   std::string full = text;
-  for (const auto& [brief, host] : {std::pair("[x/", "[type.googleapis.com/"), std::pair("[y/", "[type.googleprod.com/")}) {
+  for (const auto& [brief, host] :
+       {std::pair("[x/", "[type.googleapis.com/"), std::pair("[y/", "[type.googleprod.com/")}) {
     for (std::size_t at = 0; (at = full.find(brief, at)) != std::string::npos;) full.replace(at, 3, host);
   }
   parser.ParseFromString(full, message.get());
@@ -168,11 +170,12 @@ Comparison diff(const Observation& legacy, const Observation& fresh, std::string
                         [] { return std::chrono::steady_clock::time_point{}; });
 }
 
-Comparison diff_texts(const std::string& legacy, const std::string& fresh, const CompareSpec& rules, std::string_view method) {
+Comparison diff_texts(const std::string& legacy, const std::string& fresh, const CompareSpec& rules,
+                      std::string_view method) {
   const auto store = test_store();
   const std::string type = store->response_type(kService, method)->full_name();
-  return diff(answered(Side::kLegacy, {wire_of(*store, type, legacy)}), answered(Side::kNew, {wire_of(*store, type, fresh)}),
-              method, rules, store.get());
+  return diff(answered(Side::kLegacy, {wire_of(*store, type, legacy)}),
+              answered(Side::kNew, {wire_of(*store, type, fresh)}), method, rules, store.get());
 }
 
 std::vector<std::string> summary(const Comparison& comparison) {

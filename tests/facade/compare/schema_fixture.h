@@ -25,7 +25,8 @@ inline constexpr std::string_view kService = "testing.Service";
 
 // Text format -> the message `type` ("testing.Answer"), and its wire bytes. Fails the test on a typing error. Any's
 // hosts are written short: [x/testing.Money], [y/testing.Money].
-std::unique_ptr<google::protobuf::Message> message_of(const DescriptorStore& store, const std::string& type, const std::string& text);
+std::unique_ptr<google::protobuf::Message> message_of(const DescriptorStore& store, const std::string& type,
+                                                      const std::string& text);
 std::string wire_of(const DescriptorStore& store, const std::string& type, const std::string& text);
 
 std::vector<PathRule> paths(std::initializer_list<std::string_view> texts);

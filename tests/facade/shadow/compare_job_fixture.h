@@ -8,8 +8,8 @@
 
 namespace ficus::test {
 
-// One capability "inquiry" with the reads Get and Watch, the given text under `compare:` (indented by six), and one rule
-// "inquiry-acme".
+// One capability "inquiry" with the reads Get and Watch, the given text under `compare:` (indented by six), and one
+// rule "inquiry-acme".
 std::shared_ptr<const RouteTable> inquiry_table(const std::string& compare);
 
 // A call of Get; the answers in text format. legacy is primary.

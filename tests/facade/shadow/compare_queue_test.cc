@@ -81,7 +81,8 @@ class CompareQueueTest : public testing::Test {
   }
 
   std::shared_ptr<const RouteTable> table_ = test::inquiry_table(
-      "      ignore: [{path: \"**.updated_at\", reason: clocks}]\n      unordered: [numbers]\n      severity: {minor: [done]}");
+      "      ignore: [{path: \"**.updated_at\", reason: clocks}]\n      unordered: [numbers]\n      severity: {minor: "
+      "[done]}");
   Metrics metrics_;
   Redactor redactor_{Redactor::Key{}};
   FakeSink sink_;
@@ -107,13 +108,16 @@ TEST_F(CompareQueueTest, EachJobEndsInOneCountedVerdict) {
   queue.stop(e2e::kPatience);
 
   EXPECT_THAT(samples("ficus_shadow_verdicts_total"),
-              UnorderedElementsAre(Pair(kInquiry + std::string("\"match\",reason=\"\"}"), "1"), Pair(kInquiry + std::string("\"mismatch\",reason=\"\"}"), "1"),
-                                   Pair(kInquiry + std::string("\"ignored\",reason=\"\"}"), "2"), Pair(kInquiry + std::string("\"incomparable\",reason=\"no_schema\"}"), "1"),
+              UnorderedElementsAre(Pair(kInquiry + std::string("\"match\",reason=\"\"}"), "1"),
+                                   Pair(kInquiry + std::string("\"mismatch\",reason=\"\"}"), "1"),
+                                   Pair(kInquiry + std::string("\"ignored\",reason=\"\"}"), "2"),
+                                   Pair(kInquiry + std::string("\"incomparable\",reason=\"no_schema\"}"), "1"),
                                    Pair(kInquiry + std::string("\"abandoned\",reason=\"shadow_unavailable\"}"), "1"),
                                    Pair(kInquiry + std::string("\"abandoned\",reason=\"answer_too_large\"}"), "1")));
   EXPECT_THAT(samples("ficus_mismatches_total"), ElementsAre(Pair("{capability=\"inquiry\",severity=\"minor\"}", "1")));
-  EXPECT_THAT(samples("ficus_ignored_total"), UnorderedElementsAre(Pair("{capability=\"inquiry\",rule=\"**.updated_at\"}", "2"),
-                                                                   Pair("{capability=\"inquiry\",rule=\"numbers\"}", "1")));
+  EXPECT_THAT(samples("ficus_ignored_total"),
+              UnorderedElementsAre(Pair("{capability=\"inquiry\",rule=\"**.updated_at\"}", "2"),
+                                   Pair("{capability=\"inquiry\",rule=\"numbers\"}", "1")));
   EXPECT_THAT(samples("ficus_compare_seconds_count"), ElementsAre(Pair("{capability=\"inquiry\"}", "6")));
   EXPECT_THAT(samples("ficus_compare_queue"), ElementsAre(Pair("", "0")));
   ASSERT_EQ(sink_.traces.size(), 1u);
@@ -134,7 +138,8 @@ TEST_F(CompareQueueTest, FullQueueAbandonsAndCounts) {
   EXPECT_THAT(samples("ficus_compare_queue"), ElementsAre(Pair("", "2")));
   sink_.release();
   queue.stop(e2e::kPatience);
-  EXPECT_EQ(samples("ficus_shadow_verdicts_total")[kInquiry + std::string("\"abandoned\",reason=\"queue_full\"}")], "3");
+  EXPECT_EQ(samples("ficus_shadow_verdicts_total")[kInquiry + std::string("\"abandoned\",reason=\"queue_full\"}")],
+            "3");
   EXPECT_EQ(samples("ficus_shadow_verdicts_total")[kInquiry + std::string("\"mismatch\",reason=\"\"}")], "3");
   EXPECT_EQ(samples("ficus_limit_hits_total")["{limit=\"compare_queue_jobs\"}"], "3");
 }
@@ -189,8 +194,9 @@ TEST_F(CompareQueueTest, SinkThatFailsCostsTheTraceAndNotTheVerdict) {
     queue.stop(e2e::kPatience);
   }
   EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("mismatch_trace_failed"));
-  EXPECT_THAT(samples("ficus_shadow_verdicts_total"), UnorderedElementsAre(Pair(kInquiry + std::string("\"match\",reason=\"\"}"), "1"),
-                                                                           Pair(kInquiry + std::string("\"mismatch\",reason=\"\"}"), "1")));
+  EXPECT_THAT(samples("ficus_shadow_verdicts_total"),
+              UnorderedElementsAre(Pair(kInquiry + std::string("\"match\",reason=\"\"}"), "1"),
+                                   Pair(kInquiry + std::string("\"mismatch\",reason=\"\"}"), "1")));
   EXPECT_EQ(samples("ficus_traces_total")["{outcome=\"dropped\",reason=\"internal\"}"], "1");
 }
 
@@ -216,7 +222,8 @@ TEST_F(CompareQueueTest, VerdictsAreCountedWithoutASink) {
   CompareQueue queue({}, metrics_, redactor_, nullptr);
   queue.push(job("done: true", ""));
   queue.stop(e2e::kPatience);
-  EXPECT_THAT(samples("ficus_shadow_verdicts_total"), ElementsAre(Pair(kInquiry + std::string("\"mismatch\",reason=\"\"}"), "1")));
+  EXPECT_THAT(samples("ficus_shadow_verdicts_total"),
+              ElementsAre(Pair(kInquiry + std::string("\"mismatch\",reason=\"\"}"), "1")));
 }
 
 TEST_F(CompareQueueTest, VerdictsAddUpWhenManyPushAndTheQueueStopsUnderThem) {

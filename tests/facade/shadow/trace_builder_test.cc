@@ -22,7 +22,8 @@ const Redactor& redactor() {
 
 MismatchTrace trace_of(const CompareJob& job) {
   const CompareSpec& rules = job.table->capabilities()[job.table->methods()[job.method].capability].compare;
-  return build_trace(job, test::diff(*job.primary, *job.shadow, job.method_name, rules, job.descriptors.get()), redactor());
+  return build_trace(job, test::diff(*job.primary, *job.shadow, job.method_name, rules, job.descriptors.get()),
+                     redactor());
 }
 
 std::string json_of(const CompareJob& job) {
@@ -34,8 +35,11 @@ std::string json_of(const CompareJob& job) {
 const char* const kNoRules = "      absent_equals_default: true";
 
 TEST(TraceBuilderTest, SaysWhoseCallItWasWhereItWentAndWhatDiffered) {
-  CompareJob job = test::get_job(test::inquiry_table("      severity: {critical: [policy.premium]}\n      ignore: [{path: \"**.updated_at\", reason: clocks}]"),
-                                 "policy { premium { amount: 1 updated_at { seconds: 1 } } }", "policy { premium { amount: 2 updated_at { seconds: 2 } } }");
+  CompareJob job = test::get_job(
+      test::inquiry_table(
+          "      severity: {critical: [policy.premium]}\n      ignore: [{path: \"**.updated_at\", reason: clocks}]"),
+      "policy { premium { amount: 1 updated_at { seconds: 1 } } }",
+      "policy { premium { amount: 2 updated_at { seconds: 2 } } }");
   const MismatchTrace trace = trace_of(job);
   EXPECT_EQ(trace.trace_id(), job.trace_id);
   EXPECT_EQ(trace.parent_span_id(), job.parent_span_id);
@@ -84,9 +88,11 @@ TEST(TraceBuilderTest, LegsKeepTheirSidesAfterTheCutOver) {
 TEST(TraceBuilderTest, NoSecretLeavesUnlessThePolicyNamesIt) {
   CompareJob job = test::get_job(
       test::inquiry_table(kNoRules),
-      "policy { number: 'SECRET-a' labels { key: 'SECRET-b' value: 'SECRET-c' } amounts { key: 'SECRET-d' value { currency: 'SECRET-e' } } riders { note: 'SECRET-f' } } "
+      "policy { number: 'SECRET-a' labels { key: 'SECRET-b' value: 'SECRET-c' } amounts { key: 'SECRET-d' value { "
+      "currency: 'SECRET-e' } } riders { note: 'SECRET-f' } } "
       "raw: 'SECRET-g' detail { [x/testing.Money] { currency: 'SECRET-h' } } blobs: 'SECRET-i' accepted: 'SECRET-j'",
-      "policy { amounts { key: 'SECRET-d' value { currency: 'SECRET-k' } } } raw: 'SECRET-l' detail { type_url: 'x/SECRET-m' } count: 424242");
+      "policy { amounts { key: 'SECRET-d' value { currency: 'SECRET-k' } } } raw: 'SECRET-l' detail { type_url: "
+      "'x/SECRET-m' } count: 424242");
   job.key = "SECRET-n";
   auto primary = std::make_shared<Observation>(*job.primary);
   primary->grpc_message = "no such policy: SECRET-o";
@@ -112,10 +118,19 @@ TEST(TraceBuilderTest, WhatThePolicyNamesPlainIsShownUnlessTakenBack) {
     std::vector<std::string> shown, hidden;
   };
   const Case cases[] = {
-      {"plain paths", "      plain: [policy.number, policy.premium, raw]", {"P-1", "P-2", "amount: 1", "AP8=", "Yg=="}, {"n1", "n2", "KEY-1", "MSG-1"}},
+      {"plain paths",
+       "      plain: [policy.number, policy.premium, raw]",
+       {"P-1", "P-2", "amount: 1", "AP8=", "Yg=="},
+       {"n1", "n2", "KEY-1", "MSG-1"}},
       {"values: plain", "      values: plain", {"P-1", "n1", "amount: 1", "KEY-1", "MSG-1"}, {}},
-      {"redact before values: plain", "      values: plain\n      redact: [policy.notes]", {"P-1", "amount: 1"}, {"n1", "n2", "KEY-1", "MSG-1"}},
-      {"redact before plain", "      plain: [\"policy.**\"]\n      redact: [policy.number, policy.premium.amount]", {"n1"}, {"P-1", "P-2", "amount: 1"}},
+      {"redact before values: plain",
+       "      values: plain\n      redact: [policy.notes]",
+       {"P-1", "amount: 1"},
+       {"n1", "n2", "KEY-1", "MSG-1"}},
+      {"redact before plain",
+       "      plain: [\"policy.**\"]\n      redact: [policy.number, policy.premium.amount]",
+       {"n1"},
+       {"P-1", "P-2", "amount: 1"}},
   };
   for (const Case& c : cases) {
     CompareJob job = test::get_job(test::inquiry_table(c.compare), legacy, fresh);
@@ -145,7 +160,8 @@ TEST(TraceBuilderTest, StatusesAndSizesAreNobodysData) {
 }
 
 TEST(TraceBuilderTest, TextFromTheNetworkIsMadePrintable) {
-  CompareJob job = test::get_job(test::inquiry_table("      values: plain"), "policy { notes: 'a' }", "policy { notes: 'b' }");
+  CompareJob job =
+      test::get_job(test::inquiry_table("      values: plain"), "policy { notes: 'a' }", "policy { notes: 'b' }");
   job.tenant = "ac\xffme";
   job.key = std::string(5000, 'k');
   const MismatchTrace trace = trace_of(job);

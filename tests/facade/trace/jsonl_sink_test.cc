@@ -163,7 +163,8 @@ TEST_F(JsonlSinkTest, FullDiskCostsTracesUntilThereIsSpace) {
   const std::string first_minute = testing::internal::GetCapturedStderr();
   EXPECT_THAT(first_minute, HasSubstr("mismatch_traces_dropped"));
   EXPECT_THAT(first_minute, HasSubstr("No space left on device"));
-  EXPECT_EQ(first_minute.find("mismatch_traces_dropped"), first_minute.rfind("mismatch_traces_dropped")) << first_minute;
+  EXPECT_EQ(first_minute.find("mismatch_traces_dropped"), first_minute.rfind("mismatch_traces_dropped"))
+      << first_minute;
 
   testing::internal::CaptureStderr();
   now_ += std::chrono::seconds(2);

@@ -46,8 +46,9 @@ TEST(RedactorTest, HashTellsTypesValuesAndKeysApart) {
   Redactor::Key one{}, two{};
   two[31] = 1;
   const std::set<std::string> hashes = {
-      Redactor(one).hashed("string", "12"), Redactor(one).hashed("int32", "12"), Redactor(one).hashed("string", "1"),
-      Redactor(one).hashed("string", ""),   Redactor(two).hashed("string", "12"), Redactor(one).hashed("string", std::string("12\0", 3))};
+      Redactor(one).hashed("string", "12"), Redactor(one).hashed("int32", "12"),
+      Redactor(one).hashed("string", "1"),  Redactor(one).hashed("string", ""),
+      Redactor(two).hashed("string", "12"), Redactor(one).hashed("string", std::string("12\0", 3))};
   EXPECT_EQ(hashes.size(), 6u);
   EXPECT_EQ(Redactor(one).hashed("string", "12"), Redactor(one).hashed("string", "12"));
 }
