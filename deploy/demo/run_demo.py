@@ -104,9 +104,13 @@ class Demo:
                 raise DemoError(f'{name} ended with {process.returncode}:\n{self.tail(name)}')
 
     def end_all(self):
-        # The last started first: clients before servers.
-        for process in reversed(list(self.processes.values())):
+        """Ends them, the last started first: clients before servers. Says which did not end well."""
+        unwell = []
+        for name, process in reversed(list(self.processes.items())):
             end(process)
+            if process.returncode != 0:
+                unwell.append(f'{name} ended with {process.returncode}:\n{self.tail(name)}')
+        return unwell
 
     # ---- the run ----
 
@@ -257,7 +261,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, on_signal)
     demo = Demo(args)
-    code, keep = 1, False
+    code, keep, interrupted = 1, False, False
     try:
         report = demo.run()
         print(ficus_report.render(report), flush=True)
@@ -271,12 +275,17 @@ def main():
             print(demo.what_next(), flush=True)
     except (DemoError, OSError, urllib.error.URLError) as error:
         say(f'demo: {error}')
+    except SystemExit:
+        interrupted = True
+        raise
     finally:
         if not keep:
-            demo.end_all()
-            if code == 0 and not args.run_dir:
+            for unwell in demo.end_all():
+                say(f'demo: {unwell}')
+                code = code or 1
+            if (code == 0 or interrupted) and not args.run_dir:
                 shutil.rmtree(demo.run_dir, ignore_errors=True)
-            elif code != 0:
+            elif code != 0 and not interrupted:
                 say(f'demo: the logs stay in {demo.run_dir}')
     return code
 
