@@ -10,6 +10,8 @@
 #include <thread>
 #include <unistd.h>
 
+#include <google/protobuf/stubs/logging.h>
+
 #include "facade/base/log.h"
 #include "facade/cli/cli.h"
 #include "facade/control/admin_http.h"
@@ -286,6 +288,8 @@ void Server::stop() {
 
 int serve(const ServeOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  // protobuf complains on stderr of every invalid UTF-8 string an upstream sends; comparing reports such things itself.
+  google::protobuf::SetLogHandler(nullptr);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes costs traces, not the process
   return Server(options).run();
 }

@@ -10,21 +10,27 @@ UpstreamConnection::UpstreamConnection(Worker& worker, tcp::socket socket, std::
                                        std::string upstream_name)
     : H2Connection(worker, std::move(socket), worker.limits()),
       pool_(std::move(pool)),
-      upstream_name_(std::move(upstream_name)) {}
+      upstream_name_(std::move(upstream_name)),
+      settle_timer_(worker.io()) {}
 
 UpstreamConnection::~UpstreamConnection() = default;
 
-void UpstreamConnection::start() {
+void UpstreamConnection::start(std::chrono::nanoseconds settle_within) {
   worker_.metrics().gauge(families::kConnections, {upstream_name_}).add(1);
   worker_.metrics().counter(families::kConnectionsTotal, {upstream_name_}).add();
   start_session(false, {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
                         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits_.stream_window_bytes},
                         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits_.header_list_bytes}});
+  settle_timer_.expires_after(settle_within);
+  settle_timer_.async_wait([weak = weak_from_this()](error_code ec) {
+    const auto self = std::static_pointer_cast<UpstreamConnection>(weak.lock());
+    if (!ec && self != nullptr && !self->settled_) self->close("connect timeout");
+  });
   start_reading();
 }
 
 std::size_t UpstreamConnection::spare() const noexcept {
-  if (closed() || going_away_) return 0;
+  if (closed() || going_away_ || !settled_) return 0;
   return max_streams_ > count_ ? max_streams_ - count_ : 0;
 }
 
@@ -35,8 +41,10 @@ void UpstreamConnection::retire() {
 
 void UpstreamConnection::on_control_frame(const nghttp2_frame& frame) {
   if (frame.hd.type == NGHTTP2_SETTINGS && (frame.hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+    settled_ = true;
+    settle_timer_.cancel();
     max_streams_ = nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-    if (const auto pool = pool_.lock()) pool->dispatch_waiting();
+    if (const auto pool = pool_.lock()) pool->on_settled();
   } else if (frame.hd.type == NGHTTP2_GOAWAY) {
     going_away_ = true;
     // Streams beyond its last id are closed by nghttp2 with REFUSED_STREAM and go elsewhere; calls that wait need a
@@ -77,8 +85,9 @@ void UpstreamConnection::on_stream_gone(H2StreamBase& base, StreamEnd end, std::
 void UpstreamConnection::on_closing(std::string_view detail) {
   worker_.metrics().gauge(families::kConnections, {upstream_name_}).add(-1);
   going_away_ = true;
+  settle_timer_.cancel();
   const auto pool = pool_.lock();
-  if (pool != nullptr) pool->on_connection_closed(*this);
+  if (pool != nullptr) pool->on_connection_closed(*this, detail);
   while (!streams_.empty()) {
     UpstreamStream& stream = streams_.front();
     streams_.pop_front();

@@ -13,13 +13,17 @@ class UpstreamConnection : public H2Connection {
  public:
   UpstreamConnection(Worker& worker, tcp::socket socket, std::weak_ptr<EndpointPool> pool, std::string upstream_name);
   ~UpstreamConnection() override;
-  void start();
+  // Begins to speak; closes ("connect timeout") if no SETTINGS came within `settle_within`.
+  void start(std::chrono::nanoseconds settle_within);
 
   // How many more calls it may take now: 0 while it is going away.
   std::size_t spare() const noexcept;
   std::size_t streams() const noexcept { return count_; }
   // Takes no more calls, and closes when the last ended.
   void retire();
+  // Whether the upstream's first SETTINGS came. Before, no call is put on the connection: how many at once the upstream
+  // takes is not known yet, and some count one too many as a broken connection.
+  bool settled() const noexcept { return settled_; }
 
  private:
   friend class EndpointPool;
@@ -32,8 +36,6 @@ class UpstreamConnection : public H2Connection {
   bool may_close() const override { return true; }
   void end_or_repeat(UpstreamStream& stream, StreamEnd end, std::uint32_t error_code, std::string_view detail);
 
-  // Before an upstream's SETTINGS arrive nothing is known; RFC 9113 6.5.2 advises peers to allow no fewer than 100.
-  static constexpr std::uint32_t kStreamsBeforeSettings = 100;
   // A connection whose ids run out (RFC 9113 5.1.1) is replaced in time.
   static constexpr std::uint32_t kLastStreamId = 0x7fffff00;
 
@@ -41,8 +43,10 @@ class UpstreamConnection : public H2Connection {
   const std::string upstream_name_;
   boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> streams_;
   std::size_t count_ = 0;
-  std::uint32_t max_streams_ = kStreamsBeforeSettings;
+  std::uint32_t max_streams_ = 0;
+  bool settled_ = false;
   bool going_away_ = false;
+  asio::steady_timer settle_timer_;
 };
 
 }  // namespace ficus

@@ -63,7 +63,18 @@ void EndpointPool::take(UpstreamStream& stream) {
   }
   waiting_.push_back(stream);
   stream.waiting_at_ = shared_from_this();
-  if (connecting_ == nullptr && connections_.size() < kMaxConnections) connect(stream.upstream_->connect_timeout_);
+  connect_if_needed(stream.upstream_->connect_timeout_);
+}
+
+bool EndpointPool::connecting() const noexcept {
+  return connecting_ != nullptr || std::any_of(connections_.begin(), connections_.end(), [](const auto& connection) {
+           return !connection->settled() && !connection->closed();
+         });
+}
+
+void EndpointPool::connect_if_needed(std::chrono::milliseconds timeout) {
+  // One attempt at a time: callers share its outcome.
+  if (!connecting() && connections_.size() < kMaxConnections) connect(timeout);
 }
 
 void EndpointPool::close_all() {
@@ -90,13 +101,22 @@ void EndpointPool::warm(std::chrono::milliseconds connect_timeout) {
   if (connecting_ == nullptr && connections_.empty()) connect(connect_timeout);
 }
 
+void EndpointPool::on_settled() {
+  if (refused_logged_) {
+    refused_logged_ = false;
+    log_event(LogLevel::kInfo, "upstream_connected", "the upstream takes connections again",
+              {{"upstream", upstream_name_}, {"address", to_string(address_)}, {"role", role_}});
+  }
+  dispatch_waiting();
+}
+
 void EndpointPool::dispatch_waiting() {
   const auto keep = shared_from_this();  // the last waiting stream may hold the last reference
   while (!waiting_.empty() && !closed_) {
     UpstreamStream& stream = waiting_.front();
     UpstreamConnection* connection = spare_connection();
     if (connection == nullptr) {
-      if (connecting_ == nullptr && connections_.size() < kMaxConnections) connect(stream.upstream_->connect_timeout_);
+      connect_if_needed(stream.upstream_->connect_timeout_);
       return;
     }
     waiting_.pop_front();
@@ -149,8 +169,10 @@ void EndpointPool::connect(std::chrono::milliseconds timeout) {
           return;
         }
         at->done = true;
+        // What is left of the timeout is for the upstream's first SETTINGS.
+        const auto left = at->timer.expiry() - std::chrono::steady_clock::now();
+        if (const auto alive = pool.lock()) alive->on_connected(std::move(at->socket), left);
         at->timer.cancel();
-        if (const auto alive = pool.lock()) alive->on_connected(std::move(at->socket));
       });
     }
   };
@@ -173,17 +195,11 @@ void EndpointPool::connect(std::chrono::milliseconds timeout) {
                                   });
 }
 
-void EndpointPool::on_connected(tcp::socket socket) {
+void EndpointPool::on_connected(tcp::socket socket, std::chrono::nanoseconds settle_within) {
   connecting_ = nullptr;
-  if (refused_logged_) {
-    refused_logged_ = false;
-    log_event(LogLevel::kInfo, "upstream_connected", "the upstream takes connections again",
-              {{"upstream", upstream_name_}, {"address", to_string(address_)}, {"role", role_}});
-  }
   auto connection = std::make_shared<UpstreamConnection>(worker_, std::move(socket), weak_from_this(), upstream_name_);
   connections_.push_back(connection);
-  connection->start();
-  dispatch_waiting();
+  connection->start(settle_within);
 }
 
 void EndpointPool::on_connect_failed(std::string_view detail, const std::string& reason) {
@@ -195,12 +211,10 @@ void EndpointPool::on_connect_failed(std::string_view detail, const std::string&
     log_event(LogLevel::kWarn, "upstream_connect_failed", "cannot connect; calls get UNAVAILABLE until it works again",
               {{"upstream", upstream_name_}, {"address", to_string(address_)}, {"role", role_}, {"class", detail}, {"reason", reason}});
   }
-  if (!connections_.empty()) {
-    // Calls go on waiting for the connections there are; only without any is there nothing to wait for.
-    if (std::any_of(connections_.begin(), connections_.end(),
-                    [](const auto& connection) { return !connection->going_away_ && !connection->closed(); })) {
-      return;
-    }
+  // Calls go on waiting for the connections there are; only without any is there nothing to wait for.
+  if (std::any_of(connections_.begin(), connections_.end(),
+                  [](const auto& connection) { return !connection->going_away_ && !connection->closed(); })) {
+    return;
   }
   const auto keep = shared_from_this();
   boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> failed;
@@ -229,8 +243,13 @@ void EndpointPool::on_connect_failed(std::string_view detail, const std::string&
   }
 }
 
-void EndpointPool::on_connection_closed(UpstreamConnection& connection) {
+void EndpointPool::on_connection_closed(UpstreamConnection& connection, std::string_view detail) {
   std::erase_if(connections_, [&](const auto& held) { return held.get() == &connection; });
+  if (!connection.settled() && !closed_) {
+    // It took the connection and said nothing of HTTP/2: as good as refused.
+    on_connect_failed(detail, "closed before the upstream's HTTP/2 SETTINGS");
+    return;
+  }
   dispatch_waiting();
 }
 

@@ -68,11 +68,15 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   friend class UpstreamConnection;
   struct Connecting;
   void connect(std::chrono::milliseconds timeout);
-  void on_connected(tcp::socket socket);
+  void on_connected(tcp::socket socket, std::chrono::nanoseconds settle_within);
+  // Whether a connection is on its way: being opened, or open and not heard of yet.
+  bool connecting() const noexcept;
+  void connect_if_needed(std::chrono::milliseconds timeout);
   void on_connect_failed(std::string_view detail, const std::string& reason);
+  void on_settled();
   void dispatch_waiting();
   UpstreamConnection* spare_connection();
-  void on_connection_closed(UpstreamConnection& connection);
+  void on_connection_closed(UpstreamConnection& connection, std::string_view detail);
 
   Worker& worker_;
   const HostPort address_;
