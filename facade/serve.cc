@@ -10,8 +10,6 @@
 #include <thread>
 #include <unistd.h>
 
-#include <google/protobuf/stubs/logging.h>
-
 #include "facade/base/log.h"
 #include "facade/cli/cli.h"
 #include "facade/control/admin_http.h"
@@ -288,8 +286,6 @@ void Server::stop() {
 
 int serve(const ServeOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
-  // protobuf complains on stderr of every invalid UTF-8 string an upstream sends; comparing reports such things itself.
-  google::protobuf::SetLogHandler(nullptr);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes costs traces, not the process
   return Server(options).run();
 }

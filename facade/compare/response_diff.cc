@@ -6,7 +6,7 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
-#include "facade/compare/inflate.h"
+#include "facade/wire/inflate.h"
 #include "facade/compare/message_diff.h"
 #include "facade/compare/message_parse.h"
 #include "facade/compare/path_rules.h"

@@ -15,7 +15,13 @@ namespace {
 double in_percent(Percent percent) { return percent.millionths / 10'000.0; }
 
 void collect_shares(const RouteTable& table, MetricsShard& shard) {
+  // Shares are of reads: a capability that only writes has none to show.
+  std::vector<bool> has_reads(table.capabilities().size());
+  for (const MethodEntry& method : table.methods()) {
+    if (method.capability != kNoIndex && method.kind == MethodKind::kRead) has_reads[method.capability] = true;
+  }
   for (const RuleInfo& rule : table.rules()) {
+    if (!has_reads[rule.capability]) continue;
     const std::string& capability = table.capabilities()[rule.capability].name;
     shard.gauge(families::kShareConfigured, {capability, rule.name, "canary"}).set(in_percent(rule.facts.new_share));
     shard.gauge(families::kShareConfigured, {capability, rule.name, "shadow"}).set(in_percent(rule.facts.shadow));

@@ -5,7 +5,7 @@
 #include <boost/container/small_vector.hpp>
 
 #include "facade/base/log.h"
-#include "facade/compare/inflate.h"
+#include "facade/wire/inflate.h"
 #include "facade/metrics/families.h"
 #include "facade/rpc/forward_head.h"
 #include "facade/wire/grpc_frame.h"

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <google/protobuf/stubs/logging.h>
+
 #include "facade/base/log.h"
 #include "facade/metrics/families.h"
 #include "facade/shadow/trace_builder.h"
@@ -144,7 +146,11 @@ struct CompareQueue::Impl {
 };
 
 CompareQueue::CompareQueue(CompareQueueOptions options, Metrics& metrics, const Redactor& redactor, MismatchSink* sink)
-    : impl_(std::make_unique<Impl>(options, metrics, redactor, sink)) {}
+    : impl_(std::make_unique<Impl>(options, metrics, redactor, sink)) {
+  // protobuf complains on stderr of every invalid UTF-8 string it parses, so that an upstream could flood the log with
+  // them. What a comparison finds it says in its verdict.
+  google::protobuf::SetLogHandler(nullptr);
+}
 
 CompareQueue::~CompareQueue() { stop(std::chrono::milliseconds(0)); }
 

@@ -1,4 +1,4 @@
-#include "facade/compare/inflate.h"
+#include "facade/wire/inflate.h"
 
 #include <algorithm>
 #include <limits>
