@@ -249,6 +249,21 @@ TEST(FamiliesTest, TheListHoldsEveryFamilyOfTheHeader) {
   EXPECT_EQ(std::size(families::kAll), defined);
 }
 
+// README's table is what a person builds a dashboard from.
+TEST(FamiliesTest, ReadmeNamesEveryFamilyWithItsLabelsAndMeaning) {
+  std::ifstream file(FICUS_README);
+  ASSERT_TRUE(file) << FICUS_README;
+  std::set<std::string> lines;
+  for (std::string line; std::getline(file, line);) lines.insert(line);
+  for (const Family* family : families::kAll) {
+    std::string labels;
+    for (const std::string_view label : family->labels) labels.append(labels.empty() ? "" : ", ").append(label);
+    const std::string row = "| `" + std::string(family->name) + "` | " + (labels.empty() ? "-" : labels) + " | " +
+                            std::string(family->help) + " |";
+    EXPECT_TRUE(lines.contains(row)) << "README.md lacks the row:\n" << row;
+  }
+}
+
 // Naming as prometheus.io/docs/practices/naming asks: a prefix, base units, counters end in _total.
 TEST(FamiliesTest, EveryNameAndLabelIsWellFormed) {
   const auto well_formed = [](std::string_view name) {
