@@ -131,9 +131,9 @@ class RouteTable::Impl::Compiler {
     std::vector<NameList> lists;
     for (const RuleSpec& rule : policy_.rules) lists.push_back({&rule.tenants, &policy_.tenant_groups});
     const NameClasses classes(lists);
-    const auto capabilities = divide_by_tenant(policy_, classes, 0, capabilities_of_rules(policy_));
-    table_.tenants = TenantIndex(classes, capabilities);
-    for (const CapabilityTenants& capability : capabilities) {
+    const auto divided = divide_by_tenant(policy_, classes, 0, capabilities_of_rules(policy_));
+    table_.tenants = TenantIndex(classes, divided);
+    for (const CapabilityTenants& capability : divided) {
       table_.writes_need_tenant.push_back(refuses_tenantless_write(policy_, capability));
       owned_by_new_.push_back(new_owns_some(capability));
     }
