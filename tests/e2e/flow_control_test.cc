@@ -133,6 +133,49 @@ TEST(FlowControlTest, AStalledUpstreamReaderCostsOtherCallsNothing) {
   gate.open();
 }
 
+TEST(FlowControlTest, CallsCancelledWhileTheyStallGiveTheirWindowsBack) {
+  std::atomic<std::uint64_t> written{0};
+  ScriptedUpstream upstream(by_path(flood(&written)));
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()));
+  const auto client = RawH2::connect(ficus->address(), stalled_reader());
+  // In all far more than any connection's window, so that a leak of a part of each would stop the upstream's connection.
+  for (int i = 0; i < 150; ++i) {
+    const std::uint32_t stream = client->open(grpc_request("/s.S/Slow"), true);
+    ASSERT_TRUE(client->wait_data(stream, 60000)) << "call " << i;
+    ASSERT_TRUE(wait_until([&] { return written > 0; }));
+    client->send_reset(stream, kCancel);
+  }
+  const std::string message = noise(6u << 20);
+  const UnaryReply reply = call(make_channel(ficus->address()), "/s.S/Quick", message, {.deadline = kPatience});
+  ASSERT_TRUE(reply.status.ok()) << reply.status.error_message();
+  EXPECT_TRUE(reply.message() == message);
+  EXPECT_TRUE(wait_until([&] { return upstream.running() == 0; }));
+}
+
+TEST(FlowControlTest, RequestsThatNobodyWaitsForGiveTheirWindowsBack) {
+  // The upstream answers at once; what the client goes on sending has to be taken and dropped.
+  RawUpstream upstream;
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()));
+  const auto client = RawH2::connect(ficus->address());
+  const std::string body = grpc_frame(noise(200000));
+  for (int i = 0; i < 60; ++i) {
+    const std::uint32_t stream = client->open(grpc_request(kPath));
+    const auto request = upstream.next_request();
+    ASSERT_TRUE(request) << "call " << i;
+    request->connection->send_headers(request->stream, grpc_response({{"grpc-status", "9"}}), true);
+    if (i % 2 == 0) request->connection->send_reset(request->stream, kNoError);
+    ASSERT_TRUE(client->wait_over(stream)) << "call " << i;
+    client->send_data(stream, body, true, std::chrono::milliseconds(i < 5 ? 50 : 0));
+    if (client->state().closed) FAIL() << "the connection was closed at call " << i;
+    client->send_reset(stream, kCancel);
+  }
+  const std::uint32_t last = client->open(grpc_request(kPath));
+  const auto request = upstream.next_request();
+  ASSERT_TRUE(request);
+  EXPECT_EQ(client->send_data(last, body, true), body.size()) << "the connection's window leaked away";
+  ASSERT_TRUE(request->connection->wait_data(request->stream, body.size()));
+}
+
 TEST(FlowControlTest, AClientThatReadsNothingAtAllHarmsNobody) {
   std::atomic<std::uint64_t> written{0};
   ScriptedUpstream upstream(by_path(flood(&written)));

@@ -48,6 +48,19 @@ TEST_F(PolicyTrafficTest, AMethodInNoCapabilityGoesToTheDefaultUpstreamAsItCame)
   }
 }
 
+TEST_F(PolicyTrafficTest, ConsumersAndAttributesNarrowARule) {
+  TwoSided narrowed = parts();
+  narrowed.rules =
+      "  - {name: mobile-auto, capability: inquiry, tenants: [shady], consumers: [\"mobile-*\"], match: {product: [personal-auto]}, "
+      "stage: shadow, reads: {serve: new, shadow: {percent: 0}}}\n" + kRules;
+  start(narrowed);
+  EXPECT_EQ(get("shady", "P-1", {{"x-consumer-id", "mobile-ios"}, {"x-product", "personal-auto"}}).message(), "new");
+  EXPECT_EQ(get("shady", "P-1", {{"x-consumer-id", "mobile-ios"}, {"x-product", "home"}}).message(), "legacy");
+  EXPECT_EQ(get("shady", "P-1", {{"x-consumer-id", "web"}, {"x-product", "personal-auto"}}).message(), "legacy");
+  EXPECT_EQ(get("shady", "P-1").message(), "legacy");
+  EXPECT_EQ(endorse("shady", {{"x-consumer-id", "mobile-ios"}, {"x-product", "personal-auto"}}).message(), "legacy");
+}
+
 // ---- canary by key
 
 TEST_F(PolicyTrafficTest, ACanaryByKeyIsStickyAndNearItsShare) {

@@ -98,6 +98,15 @@ TEST_F(RelayFaultsTest, ACallThatNeverReachedAnUpstreamIsSentToAnotherEndpoint) 
   EXPECT_EQ(upstream.calls(), 12u);
 }
 
+TEST_F(RelayFaultsTest, AnUpstreamThatAcceptsAndNeverSpeaksEndsAtTheCallsDeadline) {
+  const Listener stopped;  // the kernel completes connections of a process that was stopped with SIGSTOP
+  start(pass_through_policy({stopped.address()}, ", connect_timeout: 200ms"));
+  const std::uint32_t stream = client_->open(grpc_request(kPath, {{"grpc-timeout", "1S"}}), true);
+  const RawH2::Stream got = answer_to(stream);
+  EXPECT_TRUE(status_of(got) == "4" || status_of(got) == "14") << status_of(got);
+  expect_names_upstream(message_of(got));
+}
+
 TEST_F(RelayFaultsTest, AnUpstreamThatNeverAcceptsFailsAfterTheConnectTimeout) {
   Listener full(0);
   // Linux completes backlog + 1 connections by itself and then drops every SYN.
@@ -187,6 +196,26 @@ TEST_F(RelayFaultsTest, AConnectionThatClosesFailsItsCallsOnceAndIsReplaced) {
     }
   }
   EXPECT_TRUE(ficus_->wait_metric("ficus_upstream_failures_total", {{"upstream", "policy-new"}, {"role", "primary"}}, 4));
+}
+
+TEST_F(RelayFaultsTest, CallsAreCountedByTheirGrpcStatusAndWarmConnectionsAreUsedAgain) {
+  ScriptedUpstream upstream;
+  start(pass_through_policy("localhost" + upstream.address().substr(upstream.address().rfind(':'))));
+  const auto channel = make_channel(ficus_->address());
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(call(channel, kPath, "m").status.ok());
+  upstream.set_script(fail(grpc::Status(StatusCode::NOT_FOUND, "HTTP 200 and yet an error")));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(call(channel, kPath, "m").status.error_code(), StatusCode::NOT_FOUND);
+  EXPECT_TRUE(ficus_->wait_metric("ficus_calls_total", {{"grpc_status", "NOT_FOUND"}, {"role", "primary"}}, 3));
+  EXPECT_EQ(ficus_->metrics().sum("ficus_calls_total", {{"grpc_status", "OK"}}), 5);
+  EXPECT_EQ(ficus_->metrics().sum("ficus_connections_total", {{"peer", "policy-new"}}), 1) << "connections are not used again";
+}
+
+TEST_F(RelayFaultsTest, ProxyVariablesInTheEnvironmentChangeNothing) {
+  ScriptedUpstream upstream;
+  const std::string nowhere = "http://" + refusing_address();
+  ficus_ = start_ficus(pass_through_policy(upstream.address()),
+                       {.environment = {{"http_proxy", nowhere}, {"grpc_proxy", nowhere}, {"https_proxy", nowhere}, {"ALL_PROXY", nowhere}}});
+  EXPECT_TRUE(call(make_channel(ficus_->address()), kPath, "m").status.ok());
 }
 
 TEST_F(RelayFaultsTest, AGoawayLetsItsCallsFinishAndMovesTheNextOnes) {

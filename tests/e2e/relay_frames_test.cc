@@ -195,6 +195,42 @@ TEST_P(RelayFramesTest, AnAnswerThatEndsEarlyReachesTheClientAndFreesTheStream) 
   EXPECT_TRUE(client_->wait_over(next));
 }
 
+TEST_P(RelayFramesTest, TrailersOfARequestHalfCloseIt) {
+  ASSERT_NO_FATAL_FAILURE(begin());
+  client_->send_data(stream_, grpc_frame("x"), false);
+  client_->send_headers(stream_, {{"x-request-trailer", "1"}}, true);
+  ASSERT_TRUE(server_->wait_over(served_));
+  EXPECT_TRUE(server_->stream(served_).ended);
+  EXPECT_EQ(server_->stream(served_).data, grpc_frame("x"));
+}
+
+TEST_P(RelayFramesTest, InformationalAnswersDoNotHideTheRealOne) {
+  ASSERT_NO_FATAL_FAILURE(begin());
+  server_->send_headers(served_, {{":status", "103"}, {"link", "</a>"}}, false);
+  server_->send_headers(served_, grpc_response({{"x-real", "1"}}), false);
+  server_->send_data(served_, grpc_frame("answer"), false);
+  server_->send_headers(served_, grpc_trailers(0, {{"x-last", "1"}}), true);
+  ASSERT_TRUE(client_->wait_over(stream_));
+  RawH2::Stream got = client_->stream(stream_);
+  if (find_header(got.blocks.at(0), ":status") == "103") got.blocks.erase(got.blocks.begin());  // may be passed on, or not
+  ASSERT_EQ(got.blocks.size(), 2u);
+  EXPECT_EQ(find_header(got.blocks[0], "x-real"), "1");
+  EXPECT_EQ(find_header(got.blocks[1], "x-last"), "1");
+  EXPECT_EQ(got.data, grpc_frame("answer"));
+}
+
+TEST_P(RelayFramesTest, AClientThatSaysGoawayStillGetsItsAnswers) {
+  ASSERT_NO_FATAL_FAILURE(begin());
+  client_->send_goaway(0, kNoError);
+  client_->send_data(stream_, grpc_frame("x"), true);
+  ASSERT_TRUE(server_->wait_over(served_));
+  server_->send_headers(served_, grpc_response(), false);
+  server_->send_data(served_, grpc_frame("answer"), false);
+  server_->send_headers(served_, grpc_trailers(), true);
+  ASSERT_TRUE(client_->wait_over(stream_));
+  EXPECT_EQ(client_->stream(stream_).data, grpc_frame("answer"));
+}
+
 TEST_P(RelayFramesTest, ManyCallsOnOneConnectionKeepTheirAnswersApart) {
   const std::string target = reach(upstream_.address());
   client_ = RawH2::connect(target);

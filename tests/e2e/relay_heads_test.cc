@@ -171,6 +171,33 @@ TEST_F(RelayHeadsTest, GrpcTimeoutIsPassedOnAsTheTimeThatRemains) {
   }
 }
 
+TEST_F(RelayHeadsTest, TheLargestTimeoutDoesNotOverflow) {
+  for (const char* sent : {"99999999H", "99999999M", "99999999S"}) {
+    const HeaderList head = arrives({{"grpc-timeout", sent}});
+    ASSERT_EQ(find_all(head, "grpc-timeout").size(), 1u) << sent;
+    const double remains = timeout_ns(*find_header(head, "grpc-timeout"));
+    EXPECT_GT(remains, 1e9 * 3600) << sent << " became " << *find_header(head, "grpc-timeout");
+    EXPECT_LE(remains, timeout_ns(sent));
+  }
+}
+
+TEST_F(RelayHeadsTest, ATimeoutOfNothingReachesNobody) {
+  for (const char* value : {"0n", "0S", "00000000H"}) {
+    const RawH2::Stream got = refused(grpc_request(kPath, {{"grpc-timeout", value}}));
+    EXPECT_TRUE(grpc_status(got) == "4" || grpc_status(got) == "3" || grpc_status(got) == "13") << value << ": " << grpc_status(got);
+  }
+}
+
+TEST_F(RelayHeadsTest, TwoTimeoutsAreNeverReadDifferentlyHereAndThere) {
+  const std::uint32_t stream = client_->open(grpc_request(kPath, {{"grpc-timeout", "20S"}, {"grpc-timeout", "40S"}}), true);
+  const auto request = upstream_.next_request(kQuiet);
+  if (request) {
+    EXPECT_EQ(find_all(request->head, "grpc-timeout").size(), 1u);
+    request->connection->send_headers(request->stream, grpc_response({{"grpc-status", "0"}}), true);
+  }
+  EXPECT_TRUE(client_->wait_over(stream));
+}
+
 TEST_F(RelayHeadsTest, NoTimeoutIsInvented) { EXPECT_EQ(find_header(arrives({}), "grpc-timeout"), std::nullopt); }
 
 TEST_F(RelayHeadsTest, AnExpiredTimeoutEndsTheCallHereAndCancelsTheUpstream) {
@@ -181,6 +208,8 @@ TEST_F(RelayHeadsTest, AnExpiredTimeoutEndsTheCallHereAndCancelsTheUpstream) {
   ASSERT_TRUE(client_->wait_over(stream)) << "the timeout is not enforced here";
   EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(240));
   EXPECT_EQ(grpc_status(client_->stream(stream)), "4");
+  EXPECT_EQ(find_header(client_->stream(stream).blocks.back(), "grpc-message").value_or("").rfind("policy-new: ", 0), 0u)
+      << "does not say whom the call waited for";
   ASSERT_TRUE(request->connection->wait_over(request->stream));
   EXPECT_EQ(request->connection->stream(request->stream).reset, kCancel);
 }

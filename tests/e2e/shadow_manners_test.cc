@@ -82,11 +82,11 @@ TEST_F(ShadowMannersTest, AShadowThatTakesNoBytesOfTheRequestNeverDelaysTheClien
 }
 
 TEST_F(ShadowMannersTest, AHugeShadowAnswerIsAbandonedAndNeverHeldInMemory) {
-  std::atomic<std::uint64_t> written{0};
-  new_.set_script([&](UpstreamCall& call) {
+  new_.set_script([](UpstreamCall& call) {
     call.read();
     const std::string block = noise(1 << 20);
-    for (int i = 0; i < 64 && call.write(block); ++i) written += block.size();
+    for (int i = 0; i < 64 && call.write(block); ++i) {
+    }
     return grpc::Status::OK;
   });
   start_shadowing();
@@ -102,7 +102,7 @@ TEST_F(ShadowMannersTest, AHugeShadowAnswerIsAbandonedAndNeverHeldInMemory) {
 
 TEST_F(ShadowMannersTest, AHugePrimaryAnswerReachesTheClientWholeAndIsNotHeld) {
   const std::string block = noise(1 << 20);
-  legacy_.set_script([&](UpstreamCall& call) {
+  legacy_.set_script([block](UpstreamCall& call) {
     call.read();
     for (int i = 0; i < 40 && call.write(block); ++i) {
     }
@@ -148,27 +148,25 @@ TEST_F(ShadowMannersTest, ASideThatDiesInTheMiddleFailsNoClient) {
 }
 
 TEST_F(ShadowMannersTest, ASlowShadowIsStillComparedAfterTheClientHasItsAnswer) {
-  Gate gate;
-  new_.set_script([&](UpstreamCall& call) {
+  new_.set_script([this](UpstreamCall& call) {
     while (call.read()) {
     }
-    call.wait_for(gate);
+    call.wait_for(gate_);
     call.write("legacy");
     return grpc::Status::OK;
   });
   start_shadowing();
   ASSERT_NO_FATAL_FAILURE(expect_quick_reads(5));
   EXPECT_EQ(metric("ficus_shadow_verdicts_total"), 0);
-  gate.open();
+  gate_.open();
   EXPECT_TRUE(wait_verdict("match", 5)) << shadow_metrics();
 }
 
 TEST_F(ShadowMannersTest, TheShadowGoesOnWhenTheClientIsGoneAfterThePrimaryAnswered) {
-  Gate gate;
-  new_.set_script([&](UpstreamCall& call) {
+  new_.set_script([this](UpstreamCall& call) {
     while (call.read()) {
     }
-    EXPECT_TRUE(call.wait_for(gate)) << "the shadow was cancelled with its client";
+    EXPECT_TRUE(call.wait_for(gate_)) << "the shadow was cancelled with its client";
     call.write("legacy");
     return grpc::Status::OK;
   });
@@ -182,7 +180,7 @@ TEST_F(ShadowMannersTest, TheShadowGoesOnWhenTheClientIsGoneAfterThePrimaryAnswe
   }  // gone
   ASSERT_TRUE(new_.wait_call(0));
   EXPECT_TRUE(stays([&] { return metric("ficus_shadow_verdicts_total") == 0; }));
-  gate.open();
+  gate_.open();
   EXPECT_TRUE(wait_verdict("match")) << shadow_metrics();
 }
 
@@ -217,11 +215,10 @@ TEST_F(ShadowMannersTest, AStalledClientReaderDoesNotStallItsShadow) {
 }
 
 TEST_F(ShadowMannersTest, ShadowsInFlightStayWithinTheirLimit) {
-  Gate gate;
-  new_.set_script([&](UpstreamCall& call) {
+  new_.set_script([this](UpstreamCall& call) {
     while (call.read()) {
     }
-    call.wait_for(gate);
+    call.wait_for(gate_);
     call.write("legacy");
     return grpc::Status::OK;
   });
@@ -229,7 +226,7 @@ TEST_F(ShadowMannersTest, ShadowsInFlightStayWithinTheirLimit) {
   ASSERT_NO_FATAL_FAILURE(expect_quick_reads(20));
   ASSERT_TRUE(new_.wait_call(2));
   EXPECT_TRUE(stays([&] { return new_.calls() == 3; })) << new_.calls() << " in flight";
-  gate.open();
+  gate_.open();
   EXPECT_TRUE(wait_until([&] { return metric("ficus_shadow_verdicts_total") + metric("ficus_not_shadowed_total") == 20; })) << shadow_metrics();
   EXPECT_GE(metric("ficus_limit_hits_total"), 17) << shadow_metrics();
   expect_books_balance(3);

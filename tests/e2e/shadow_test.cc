@@ -52,11 +52,10 @@ TEST_F(ShadowTest, AShadowsDeadlineIsItsOwnAndAtMostFiveSecondsByDefault) {
 }
 
 TEST_F(ShadowTest, TheShadowRunsInParallelWithThePrimary) {
-  Gate gate;
-  legacy_.set_script([&](UpstreamCall& call) {
+  legacy_.set_script([this](UpstreamCall& call) {
     while (call.read()) {
     }
-    EXPECT_TRUE(call.wait_for(gate)) << "the shadow waits for the primary";
+    EXPECT_TRUE(call.wait_for(gate_)) << "the shadow waits for the primary";
     call.write("legacy");
     return grpc::Status::OK;
   });
@@ -65,7 +64,7 @@ TEST_F(ShadowTest, TheShadowRunsInParallelWithThePrimary) {
   client.write(get_policy_request("P-1"));
   client.writes_done();
   EXPECT_TRUE(new_.wait_call(0));
-  gate.open();
+  gate_.open();
   EXPECT_EQ(client.read(), "legacy");
   EXPECT_TRUE(client.finish().ok());
 }

@@ -50,6 +50,7 @@ class TwoSidedTest : public ::testing::Test {
   double verdicts(const std::string& verdict) const { return metric("ficus_shadow_verdicts_total", {{"verdict", verdict}}); }
   bool wait_verdicts(double count) const { return ficus_->wait_metric("ficus_shadow_verdicts_total", {}, count); }
 
+  Gate gate_;  // for scripts to wait at: it outlives the upstreams, as what a script refers to must
   ScriptedUpstream legacy_{say("legacy")}, new_{say("new")};
   std::unique_ptr<FicusProcess> ficus_;
   std::shared_ptr<grpc::Channel> channel_;
