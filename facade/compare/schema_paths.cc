@@ -117,6 +117,12 @@ Result<KeyPath, std::string> key_path_of(const pb::Descriptor* type, std::string
     if (field->is_repeated()) return fail(where + " is repeated; a key is reached through singular fields");
     if (field->type() == pb::FieldDescriptor::TYPE_GROUP)
       return fail(where + " is a group; a key is not read out of one");
+    // A member set later clears it, for every reader but a scan that looks for one field: the facade would route by a
+    // key that the server never sees. (proto3's `optional` is a oneof only in name.)
+    if (const pb::OneofDescriptor* oneof = field->real_containing_oneof()) {
+      return fail(where + " is in the oneof " + quoted(oneof->name()) +
+                  ", where another member may take its place; a key is a field of its own");
+    }
     path.field_numbers.push_back(static_cast<std::uint32_t>(field->number()));
     const bool message = field->type() == pb::FieldDescriptor::TYPE_MESSAGE;
     if (last) {

@@ -70,7 +70,9 @@ const std::vector<std::pair<std::string, std::string>>& test_protos() {
         }
         message AnswerWithMore { Policy policy = 1; string hidden = 100; int64 also_hidden = 101; }
         message Request { string policy_number = 1; Nested nested = 2; repeated string names = 3; double ratio = 4;
-                          Status status = 5; map<string, string> labels = 6; sint64 zig = 7; bool flag = 8; }
+                          Status status = 5; map<string, string> labels = 6; sint64 zig = 7; bool flag = 8;
+                          optional string maybe = 9;
+                          oneof by { string number = 10; Nested holder = 11; } }
         message Nested { fixed64 id = 7; Nested again = 8; }
       )"},
       {"testing/old.proto", R"(
