@@ -1,6 +1,7 @@
 #include "routing/policy_check.h"
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "routing/policy_check_internal.h"
 
@@ -10,7 +11,7 @@ std::vector<Diagnostic> check_policy(const CheckInput& input) {
   using namespace policy_check;
   Report report(input.policy.file);
   const MethodIndex methods(input.policy);
-  std::vector<std::uint32_t> capability_of_rule = check_references(input, report);
+  std::vector<std::uint32_t> capability_of_rule = check_references(input, PolicyDoubts(), report);
   check_methods(input, methods, report);
   check_keys(input, report);
   check_compare(input, methods, report);
@@ -21,6 +22,36 @@ std::vector<Diagnostic> check_policy(const CheckInput& input) {
   check_expiry(input, report);
   if (!report.has_errors()) run_policy_tests(input, report);
   return std::move(report).take();
+}
+
+std::vector<Diagnostic> check_partial_policy(const PartialPolicy& partial, const MethodCatalog* catalog, Date today) {
+  using namespace policy_check;
+  const Policy& policy = partial.policy;
+  const CheckInput input{policy, catalog, today};
+  const auto whole = [&](std::initializer_list<std::string_view> sections) {
+    return std::none_of(sections.begin(), sections.end(),
+                        [&](std::string_view section) { return partial.doubts.about(section); });
+  };
+  const bool methods_whole = whole({"upstreams", "default_upstream", "schemas", "capabilities", "unmanaged"});
+  Report report(policy.file);
+  std::vector<std::uint32_t> capability_of_rule = check_references(input, partial.doubts, report);
+  if (methods_whole) {
+    const MethodIndex methods(policy);
+    check_methods(input, methods, report);
+    check_keys(input, report);
+    check_compare(input, methods, report);
+    if (whole({"identity", "attributes", "tenant_groups", "rules"})) {
+      check_stages(input, capability_of_rule, report);
+      const Analysis analysis = analyse(policy, std::move(capability_of_rule));
+      check_coverage(input, analysis, report);
+      check_ownership(input, methods, analysis, report);
+    }
+  }
+  std::vector<Diagnostic> found = std::move(report).take();
+  found.erase(std::remove_if(found.begin(), found.end(),
+                             [](const Diagnostic& d) { return d.level != DiagnosticLevel::kError; }),
+              found.end());
+  return found;
 }
 
 namespace policy_check {

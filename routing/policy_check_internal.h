@@ -57,7 +57,8 @@ std::string item_path(std::string_view list, std::size_t index);           // "r
 // ---- references: policy_check_references.cc ----
 // Unknown names, identity that rules need and lack, unused groups. Returns the index of each rule's capability,
 // kNoIndex32 for a rule that names something unknown: what it takes cannot be judged.
-std::vector<std::uint32_t> check_references(const CheckInput& input, Report& report);
+// Names that `doubts` leaves open are taken to be declared.
+std::vector<std::uint32_t> check_references(const CheckInput& input, const PolicyDoubts& doubts, Report& report);
 // `until` of rules, overrides, paths and unmanaged entries against today.
 void check_expiry(const CheckInput& input, Report& report);
 

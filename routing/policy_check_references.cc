@@ -38,9 +38,10 @@ class Names {
 
 class ReferenceCheck {
  public:
-  ReferenceCheck(const CheckInput& input, Report& report)
+  ReferenceCheck(const CheckInput& input, const PolicyDoubts& doubts, Report& report)
       : policy_(input.policy),
         catalog_(input.catalog),
+        doubts_(doubts),
         report_(report),
         upstreams_(policy_.upstreams),
         capabilities_(policy_.capabilities),
@@ -90,14 +91,19 @@ class ReferenceCheck {
                   "at most " + std::to_string(kNoIndex - 1));
   }
 
+  // Whether no `section` of the file declares the name. An empty one is what could not be read.
+  bool is_unknown(std::string_view name, const Names& names, std::string_view section) const {
+    return !name.empty() && !names.has(name) && !doubts_.about_name(section, name);
+  }
+
   void upstream(const Text& name, std::string path) {
-    if (upstreams_.has(name.value)) return;
+    if (!is_unknown(name.value, upstreams_, "upstreams")) return;
     report_.error(codes::kUnknownUpstream, name.mark, std::move(path), "no upstream named " + in_quotes(name.value),
                   upstreams_.hint(name.value, "upstreams"));
   }
 
   void overrides(const CapabilitySpec& capability) {
-    if (!capability.overrides || capability.overrides->consumers.empty()) return;
+    if (!capability.overrides || capability.overrides->consumers.empty() || doubts_.about("identity")) return;
     const std::vector<IdentitySource>& sources = policy_.identity.consumer;
     if (std::any_of(sources.begin(), sources.end(), [](const IdentitySource& source) { return source.verified(); })) {
       return;
@@ -113,7 +119,7 @@ class ReferenceCheck {
     const RuleSpec& rule = policy_.rules[index];
     const std::string path = rule_path(index);
     std::uint32_t capability = capabilities_.find(rule.capability.value);
-    if (capability == kNoIndex32) {
+    if (is_unknown(rule.capability.value, capabilities_, "capabilities")) {
       report_.error(codes::kUnknownCapability, rule.capability.mark, path + ".capability",
                     "no capability named " + in_quotes(rule.capability.value),
                     capabilities_.hint(rule.capability.value, "capabilities"));
@@ -122,7 +128,7 @@ class ReferenceCheck {
     const auto asks = std::find_if(rule.consumers.begin(), rule.consumers.end(), [](const NamePattern& pattern) {
       return pattern.kind != NamePattern::Kind::kNone;
     });
-    if (asks != rule.consumers.end() && policy_.identity.consumer.empty()) {
+    if (asks != rule.consumers.end() && policy_.identity.consumer.empty() && !doubts_.about("identity")) {
       report_.error(codes::kConsumersWithoutIdentity, asks->mark, path + ".consumers",
                     rule_and_line(rule) + " asks for consumers, but nothing says who calls",
                     "add identity: {consumer: [{metadata: NAME}]}");
@@ -130,10 +136,11 @@ class ReferenceCheck {
     }
     for (const AttributeMatch& match : rule.match) {
       if (attributes_.has(match.attribute.value)) continue;
+      capability = kNoIndex32;
+      if (!is_unknown(match.attribute.value, attributes_, "attributes")) continue;
       report_.error(codes::kUnknownAttribute, match.attribute.mark, path + ".match." + match.attribute.value,
                     "no attribute named " + in_quotes(match.attribute.value),
                     attributes_.hint(match.attribute.value, "attributes"));
-      capability = kNoIndex32;
     }
     return capability;
   }
@@ -141,7 +148,7 @@ class ReferenceCheck {
   // Whether what the rule says of tenants can be judged.
   bool tenants(const RuleSpec& rule, const std::string& path) {
     bool judged = true;
-    bool identity_reported = !policy_.identity.tenant.empty();
+    bool identity_reported = !policy_.identity.tenant.empty() || doubts_.about("identity");
     for (std::size_t i = 0; i < rule.tenants.size(); ++i) {
       const NamePattern& pattern = rule.tenants[i];
       if (pattern.kind != NamePattern::Kind::kNone && !identity_reported) {
@@ -157,6 +164,7 @@ class ReferenceCheck {
         continue;
       }
       judged = false;
+      if (!is_unknown(pattern.text, groups_, "tenant_groups")) continue;
       report_.error(codes::kUnknownGroup, pattern.mark, path + '.' + item_path("tenants", i),
                     "no tenant group named " + in_quotes(pattern.text), groups_.hint(pattern.text, "tenant_groups"));
     }
@@ -165,13 +173,14 @@ class ReferenceCheck {
 
   void test(std::size_t index) {
     const std::optional<Text>& rule = policy_.tests[index].expect.rule;
-    if (!rule || rule->value == "none" || rules_.has(rule->value)) return;
+    if (!rule || rule->value == "none" || !is_unknown(rule->value, rules_, "rules")) return;
     report_.error(codes::kUnknownRule, rule->mark, item_path("tests", index) + ".expect.rule",
                   "no rule named " + in_quotes(rule->value), rules_.hint(rule->value, "rules"));
   }
 
   const Policy& policy_;
   const MethodCatalog* catalog_;
+  const PolicyDoubts& doubts_;
   Report& report_;
   const Names upstreams_, capabilities_, attributes_, groups_, rules_;
   std::unordered_set<std::string_view> used_groups_;
@@ -186,8 +195,8 @@ std::string written(Date date) {
 
 }  // namespace
 
-std::vector<std::uint32_t> check_references(const CheckInput& input, Report& report) {
-  return ReferenceCheck(input, report).run();
+std::vector<std::uint32_t> check_references(const CheckInput& input, const PolicyDoubts& doubts, Report& report) {
+  return ReferenceCheck(input, doubts, report).run();
 }
 
 void check_expiry(const CheckInput& input, Report& report) {

@@ -1,12 +1,14 @@
 // YAML text -> Policy, or every Diagnostic. The only code that sees yaml-cpp; its exceptions end here.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "routing/diagnostic.h"
 #include "routing/policy.h"
+#include "routing/policy_partial.h"
 #include "routing/result.h"
 
 namespace ficus {
@@ -28,6 +30,15 @@ struct ParsedPolicy {
 // one of them an error; as much as can be judged is judged in one go. Any thread.
 Result<ParsedPolicy, std::vector<Diagnostic>> parse_policy(std::string_view text, std::string_view file,
                                                            const PolicyParseLimits& limits = {});
+
+struct ParseFailure {
+  std::vector<Diagnostic> diagnostics;   // sorted by place, at least one of them an error
+  std::optional<PartialPolicy> partial;  // absent: not one YAML mapping, cut off in a line, or more errors than are listed
+};
+
+// parse_policy(), and of a policy that it refuses what could be read, for check_partial_policy(). Any thread.
+Result<ParsedPolicy, ParseFailure> parse_policy_or_part(std::string_view text, std::string_view file,
+                                                        const PolicyParseLimits& limits = {});
 
 // The policy as canonical YAML; parse_policy of it gives an equal policy back.
 std::string print_policy(const Policy& policy);

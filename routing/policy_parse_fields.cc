@@ -31,6 +31,7 @@ std::string hint_like(std::string_view like) {
 // ---- Report ----
 
 void Report::add(const DiagnosticCode& code, Mark mark, std::string yaml_path, std::string message, std::string hint) {
+  if (code.code.front() != 'W') ++errors_;
   if (full()) {
     ++uncollected_;
     return;

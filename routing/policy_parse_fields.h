@@ -25,6 +25,8 @@ class Report {
   void add(const DiagnosticCode& code, Mark mark, std::string yaml_path, std::string message, std::string hint);
   // Whether more would only be counted: long loops over a hopeless file stop here.
   bool full() const { return collected_.size() >= kCollected; }
+  // Errors so far, warnings not counted.
+  std::size_t errors() const { return errors_; }
 
   // Sorted by place, without repeats (a value behind an anchor is read once for each alias), at most kShown; errors
   // are kept before warnings, and a last one says how many are left out.
@@ -37,6 +39,7 @@ class Report {
   std::string file_;
   std::vector<Diagnostic> collected_;
   std::size_t uncollected_ = 0;
+  std::size_t errors_ = 0;
 };
 
 class Value {

@@ -53,6 +53,7 @@ std::vector<FileMention> mentions_in(const Policy& policy) {
 struct ReadSet {
   std::string text;
   std::optional<ParsedPolicy> parsed;
+  std::optional<PartialPolicy> partial;  // where not parsed, what could be read
   std::vector<FileMention> mentions;
   NamedFiles contents;                                   // of the files that could be read
   std::map<std::string, FileError, std::less<>> errors;  // of the others
@@ -105,14 +106,17 @@ ReadSet read_everything(const std::string& path, const LoadOptions& options) {
   set.changed = policy->stamp != set.stamps.front();
   set.text = std::move(policy->bytes);
 
-  auto parsed = parse_policy(set.text, path, options.parse_limits);
-  if (!parsed) {
-    set.diagnostics = std::move(parsed.error());
-    return set;
+  auto parsed = parse_policy_or_part(set.text, path, options.parse_limits);
+  if (parsed) {
+    set.parsed = *std::move(parsed);
+    set.diagnostics = set.parsed->diagnostics;
+    set.mentions = mentions_in(set.parsed->policy);
+  } else {
+    set.partial = std::move(parsed.error().partial);
+    set.diagnostics = std::move(parsed.error().diagnostics);
+    if (!set.partial) return set;
+    set.mentions = mentions_in(set.partial->policy);
   }
-  set.parsed = *std::move(parsed);
-  set.diagnostics = set.parsed->diagnostics;
-  set.mentions = mentions_in(set.parsed->policy);
 
   const std::string directory = directory_of(path);
   std::size_t room = options.named_file_bytes * kTotalFactor;
@@ -254,13 +258,26 @@ std::vector<Diagnostic> check_without_schemas(const Policy& policy, Date today) 
   return found;
 }
 
+// The same of a policy that could not be read whole.
+void judge_part(ReadSet& set, const std::string& path, const LoadOptions& options) {
+  const PartialPolicy& partial = *set.partial;
+  judge_files(set, path);
+  const auto catalog = open_schemas(set, path, options);
+  const PermissiveCatalog anything;
+  const bool schemas_missing = catalog == nullptr && !partial.policy.schemas.empty();
+  append(set.diagnostics, check_partial_policy(partial, schemas_missing ? &anything : catalog.get(), options.today));
+}
+
 LoadFailure failure_of(ReadSet set) {
   sort_by_mark(set.diagnostics);
   return {std::move(set.diagnostics), set.unreadable, std::move(set.files), std::move(set.stamps)};
 }
 
 Result<LoadedPolicy, LoadFailure> judge(ReadSet set, const std::string& path, const LoadOptions& options) {
-  if (!set.parsed) return fail(failure_of(std::move(set)));
+  if (!set.parsed) {
+    if (set.partial) judge_part(set, path, options);
+    return fail(failure_of(std::move(set)));
+  }
   const Policy& policy = set.parsed->policy;
   judge_files(set, path);
   const auto catalog = open_schemas(set, path, options);

@@ -119,9 +119,19 @@ inline std::string read_file(const std::filesystem::path& path) {
 
 // Everything that is found in a policy's text, as `ficus check` would. A policy that names schemas gets the insurer's.
 inline std::vector<Diagnostic> diagnose(const std::string& text, const std::string& file = "t.yaml") {
-  auto parsed = parse_policy(text, file);
-  if (!parsed) return parsed.error();
+  auto parsed = parse_policy_or_part(text, file);
   const InsuranceCatalog catalog;
+  if (!parsed) {
+    std::vector<Diagnostic> found = std::move(parsed.error().diagnostics);
+    if (!parsed.error().partial) return found;
+    const PartialPolicy& partial = *parsed.error().partial;
+    const bool schema = !partial.policy.schemas.empty();
+    for (Diagnostic& diagnostic : check_partial_policy(partial, schema ? &catalog : nullptr, kToday)) {
+      found.push_back(std::move(diagnostic));
+    }
+    sort_by_mark(found);
+    return found;
+  }
   std::vector<Diagnostic> found = std::move(parsed->diagnostics);
   const bool schema = !parsed->policy.schemas.empty();
   for (Diagnostic& diagnostic : check_policy({parsed->policy, schema ? &catalog : nullptr, kToday})) {

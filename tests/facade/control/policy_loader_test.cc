@@ -170,6 +170,23 @@ TEST(LoadPolicyTest, EveryProblemIsReportedNotTheFirst) {
                              [](const Diagnostic& a, const Diagnostic& b) { return a.mark < b.mark; }));
 }
 
+TEST(LoadPolicyTest, AWordThatCannotBeReadHidesNeitherNamesNorFiles) {
+  TempDir dir;
+  std::string text = sample_policy_with("legacy: legacy", "legacy: lagacy");
+  const auto stage = text.find("stage: ");
+  ASSERT_NE(stage, std::string::npos);
+  text.insert(stage + 7, "un");
+  write_sample(dir.path(), text);
+  ::unlink((dir / "new.key").c_str());
+  const auto loaded = load_policy(dir / "policy.yaml", sample_load_options());
+  ASSERT_FALSE(loaded);
+  std::multiset<std::string> codes;
+  for (const Diagnostic& d : loaded.error().diagnostics) codes.insert(d.code);
+  EXPECT_EQ(codes, (std::multiset<std::string>{"P014", "P032", "P201"})) << all_text(loaded.error().diagnostics);
+  EXPECT_EQ(std::count(loaded.error().files.begin(), loaded.error().files.end(), dir / "new.key"), 1)
+      << "who mends the file is not noticed";
+}
+
 // Neither "no schema, so no key" nor a failing test of the policy: these would be gone once the schema is mended.
 TEST(LoadPolicyTest, AMissingSchemaBringsNoComplaintsThatWouldGoWithIt) {
   TempDir dir;
