@@ -116,7 +116,7 @@ void Value::complain_kind(std::string_view wanted, std::string_view like) const 
 
 std::optional<std::string_view> Value::text() const {
   if (!is_text()) {
-    complain_kind("a single value", "");
+    complain_kind("a single value", key_.data() != nullptr ? std::string(key_) + ": VALUE" : "");
     return std::nullopt;
   }
   if (node().count == 0) {
@@ -244,7 +244,8 @@ std::optional<Value> Fields::get(std::string_view key) {
 
 std::optional<Value> Fields::need(std::string_view key) {
   if (is_mapping_ && !has(key)) {
-    value_.complain(codes::kMissingKey, "the key " + in_quotes(key) + " is missing here");
+    value_.complain(codes::kMissingKey, "the key " + in_quotes(key) + " is missing here",
+                    "add it: " + std::string(key) + ": ...");
   }
   return get(key);
 }
@@ -264,6 +265,7 @@ void Fields::finish() {
     if (entry.taken) continue;
     std::string hint = did_you_mean(entry.key, known_);
     if (entry.key == "<<") hint = "merge keys are not part of the language: write the keys out";
+    if (entry.key.substr(0, 7) == "<<<<<<<") hint = "a merge stopped here: resolve the conflict";
     if (hint.empty()) {
       hint = "known here:";
       for (std::string_view word : known_) hint += (word == known_.front() ? " " : ", ") + std::string(word);

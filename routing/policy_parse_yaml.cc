@@ -192,16 +192,34 @@ class SecondDocument : public YAML::EventHandler {
   void OnMapEnd() override {}
 };
 
+Mark end_of(std::string_view text) {
+  const auto lines = static_cast<std::uint32_t>(std::count(text.begin(), text.end(), '\n'));
+  const std::size_t last = text.rfind('\n');
+  const std::size_t begins = last == std::string_view::npos ? 0 : last + 1;
+  return {lines + 1, static_cast<std::uint32_t>(text.size() - begins) + 1};
+}
+
+// Told by the mark with which editors begin such files.
+bool is_utf16(std::string_view text) {
+  return text.substr(0, 2) == "\xff\xfe" || text.substr(0, 2) == "\xfe\xff";
+}
+
 // False: not text at all, so that no YAML reader should see it. Judged before yaml-cpp, which replaces bad bytes and
 // takes 0x04 for the end of the file.
 bool judge_characters(std::string_view text, std::vector<YamlProblem>& problems) {
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos && !is_utf16(text)) {
+    problems.push_back({&codes::kNotText, end_of(text.substr(0, zero)), "there is a zero byte here: this is no text",
+                        "is it the file that you meant?"});
+    return false;
+  }
   bool is_text = true;
   Mark mark{1, 1};
   for (std::size_t at = 0; at < text.size() && problems.size() < kMaxProblems;) {
     const Utf8Char c = decode_utf8(text, at);
     if (c.bytes == 0) {
       // One complaint is enough: the file has another encoding, or is no text.
-      problems.push_back({&codes::kNotText, mark, "this is not UTF-8", "save the file as UTF-8"});
+      problems.push_back({&codes::kNotText, mark, is_utf16(text) ? "this is UTF-16, not UTF-8" : "this is not UTF-8",
+                          "save the file as UTF-8"});
       return false;
     }
     const bool line_end = c.code == '\n' || (c.code == '\r' && text.substr(at, 2) == "\r\n");
@@ -221,19 +239,17 @@ bool judge_characters(std::string_view text, std::vector<YamlProblem>& problems)
   return is_text;
 }
 
-Mark end_of(std::string_view text) {
-  const auto lines = static_cast<std::uint32_t>(std::count(text.begin(), text.end(), '\n'));
-  const std::size_t last = text.rfind('\n');
-  const std::size_t begins = last == std::string_view::npos ? 0 : last + 1;
-  return {lines + 1, static_cast<std::uint32_t>(text.size() - begins) + 1};
-}
-
 // What to do about the syntax errors that people make most.
 std::string syntax_hint(std::string_view text, const YAML::Exception& error) {
   const std::size_t at = std::min(static_cast<std::size_t>(std::max(error.mark.pos, 0)), text.size());
   const char here = at < text.size() ? text[at] : '\0';
   const char before = at > 0 ? text[at - 1] : '\0';
   const std::size_t line = at == 0 ? 0 : text.rfind('\n', at - 1) + 1;  // npos + 1 is 0
+  for (const std::string_view mark : {"<<<<<<<", "=======", ">>>>>>>"}) {
+    const bool here_or_above = text.substr(line, mark.size()) == mark ||
+                               (line > 1 && text.substr(text.rfind('\n', line - 2) + 1, mark.size()) == mark);
+    if (here_or_above) return "a merge stopped here: resolve the conflict";
+  }
   const std::size_t indent_end = std::min(text.find_first_not_of(" \t", line), text.size());
   if (error.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW) return "close the list with ']'";
   if (error.msg == YAML::ErrorMsg::END_OF_MAP_FLOW) return "close the mapping with '}'";

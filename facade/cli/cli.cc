@@ -12,6 +12,7 @@
 #include "facade/cli/output.h"
 #include "facade/compare/descriptor_store.h"
 #include "routing/policy_parse_values.h"
+#include "routing/spelling.h"
 #include "routing/utf8.h"
 
 namespace ficus {
@@ -20,6 +21,11 @@ int run_command_line(CLI::App& app, int argc, const char* const* argv, CommandCo
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    // CLI11 only says that a command is required, also where one was misspelt.
+    if (error.get_exit_code() != 0 && app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
+      context.err << "there is no command " << in_quotes(argv[1]) << "\nRun with --help for more information.\n";
+      return kExitUsage;
+    }
     // CLI11 has an exit code for each kind of mistake; scripts want one for all of them.
     return app.exit(error, context.out, context.err) == 0 ? kExitOk : kExitUsage;
   }
@@ -67,7 +73,7 @@ void add_today_option(CLI::App& command, CommandContext& context) {
           "--today",
           [&context](const std::string& text) {
             const auto date = parsing::parse_date(text);
-            if (!date) throw CLI::ValidationError("--today", date.error().message);
+            if (!date) throw CLI::ValidationError("--today", date.error().message + " (write it like 2027-07-01)");
             context.today = *date;
           },
           "Judge `until` dates as of this day (default: today, UTC)")

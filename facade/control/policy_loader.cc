@@ -1,6 +1,7 @@
 #include "facade/control/policy_loader.h"
 
 #include <openssl/evp.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -86,6 +87,16 @@ Diagnostic make_diagnostic(const DiagnosticCode& code, DiagnosticLevel level, co
   return diagnostic;
 }
 
+// About a policy that cannot be read.
+std::string what_to_do(const std::string& path, const FileError& error) {
+  if (error.kind == FileError::Kind::kMissing) {
+    return path.front() == '/' ? "check the name" : "check the name; it is sought from " + absolute_path("");
+  }
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) return "let the user that ficus runs as read it";
+  return "name a regular file";
+}
+
 ReadSet read_everything(const std::string& path, const LoadOptions& options) {
   ReadSet set;
   set.files.push_back(absolute_path(path));
@@ -100,7 +111,8 @@ ReadSet read_everything(const std::string& path, const LoadOptions& options) {
     set.changed = policy.error().kind == FileError::Kind::kChanged;
     set.unreadable = true;
     set.diagnostics.push_back(make_diagnostic(codes::kPolicyUnreadable, DiagnosticLevel::kError, path, {}, "",
-                                              "cannot read the policy: " + policy.error().why));
+                                              "cannot read the policy: " + policy.error().why,
+                                              what_to_do(path, policy.error())));
     return set;
   }
   set.changed = policy->stamp != set.stamps.front();
@@ -337,6 +349,14 @@ class PartHash {
 }  // namespace
 
 Result<LoadedPolicy, LoadFailure> load_policy(const std::string& path, const LoadOptions& options) {
+  if (path.empty()) {
+    LoadFailure nameless;
+    nameless.unreadable = true;
+    nameless.diagnostics.push_back(make_diagnostic(codes::kPolicyUnreadable, DiagnosticLevel::kError, path, {}, "",
+                                                   "the name of the policy's file is empty",
+                                                   "name a file; is a variable of your script unset?"));
+    return fail(std::move(nameless));
+  }
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
     ReadSet set = read_everything(path, options);
     if (set.still_as_read()) return judge(std::move(set), path, options);

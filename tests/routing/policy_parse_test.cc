@@ -120,9 +120,9 @@ TEST(PolicyParseTest, DiagnosticsPointAtTheValueTheKeyOrTheMapping) {
        "x.yaml:5:42: error[P010]: unknown key \"tenant\" (did you mean \"tenants\"?)"},
       {with("name: b\n"), "x.yaml:4:1: error[P011]: the key \"name\" stands here a second time (keep one of them)"},
       {with("rules:\n  - name: r\n    stage: off\n"),
-       "x.yaml:5:5: error[P012]: the key \"capability\" is missing here"},
+       "x.yaml:5:5: error[P012]: the key \"capability\" is missing here (add it: capability: ...)"},
       {with("rules:\n  -   capability: c\n      stage: off\n"),
-       "x.yaml:5:7: error[P012]: the key \"name\" is missing here"},
+       "x.yaml:5:7: error[P012]: the key \"name\" is missing here (add it: name: ...)"},
       {with("rules:\n"), "x.yaml:4:1: error[P015]: \"rules\" has no value (give it one, or take the key out)"},
       {with("rules: []\n"), "x.yaml:4:8: error[P015]: this list is empty (leave the key out, or name something)"},
   };
@@ -137,6 +137,20 @@ TEST(PolicyParseTest, DiagnosticsNameTheWayThroughTheFile) {
   EXPECT_EQ(all[0].yaml_path, "rules[1].reads.shadow.percent");
   EXPECT_EQ(all[1].yaml_path, "rules[1].match[\"a b\"]");
   EXPECT_EQ(all[2].yaml_path, "rules[1].match[\"a b\"][0]");
+}
+
+TEST(PolicyParseTest, WhatIsNoPolicyAtAllIsToldInOneSentence) {
+  const std::pair<std::string, std::string> table[] = {
+      {std::string("\x7f" "ELF\x02\0\0\x01\0\n", 10), "x.yaml:1:6: error[P002]: there is a zero byte here"},
+      {std::string("\xff\xfe" "a\0\n\0\n", 7), "x.yaml:1:1: error[P002]: this is UTF-16, not UTF-8"},
+      {"\xe9\n", "x.yaml:1:1: error[P002]: this is not UTF-8"},
+      {"name: a\n<<<<<<< HEAD\nb: c\n=======\nb: d\n>>>>>>> x\n", "(a merge stopped here: resolve the conflict)"},
+  };
+  for (const auto& [text, want] : table) {
+    const std::vector<Diagnostic> all = complaints(text);
+    ASSERT_EQ(all.size(), 1u) << to_string(all.front());
+    EXPECT_THAT(to_string(all.front()), HasSubstr(want));
+  }
 }
 
 TEST(PolicyParseTest, AFieldOfLaterWorkIsRefusedByNameWithWhatToDo) {

@@ -72,6 +72,27 @@ TEST_F(CheckCommandTest, JsonIsOneArrayWithAnObjectAFile) {
   EXPECT_TRUE(result.out.ends_with("}]}]\n")) << result.out;
 }
 
+TEST_F(CheckCommandTest, SaysWhatToDoAboutAFileThatCannotBeRead) {
+  const std::pair<std::string, std::string> table[] = {
+      {"/nonexistent/policy.yaml", "no such file (check the name)"},
+      {"no-such-policy.yaml", "no such file (check the name; it is sought from /"},
+      {"/", "is a directory (name a regular file)"},
+      {"/dev/null", "is a device, not a regular file (name a regular file)"},
+      {"", "the name of the policy's file is empty (name a file"},
+  };
+  for (const auto& [file, want] : table) {
+    const auto result = run({"check", file});
+    EXPECT_EQ(result.exit_code, 2) << file;
+    EXPECT_TRUE(holds(result.out, "error[P200]") && holds(result.out, want)) << result.out;
+  }
+}
+
+TEST_F(CheckCommandTest, AMisspeltCommandIsNamed) {
+  const auto result = run({"chekc", "p.yaml"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_TRUE(holds(result.err, "there is no command \"chekc\"")) << result.err;
+}
+
 TEST_F(CheckCommandTest, UnreadableFileIsExitTwo) {
   const auto missing = run({"check", path("absent.yaml")});
   EXPECT_EQ(missing.exit_code, 2);
