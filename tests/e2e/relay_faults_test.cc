@@ -109,9 +109,9 @@ TEST_F(RelayFaultsTest, AnUpstreamThatAcceptsAndNeverSpeaksEndsAtTheCallsDeadlin
 
 TEST_F(RelayFaultsTest, AnUpstreamThatNeverAcceptsFailsAfterTheConnectTimeout) {
   Listener full(0);
-  // Linux completes backlog + 1 connections by itself and then drops every SYN.
+  // Linux completes backlog + 1 connections by itself and then drops every SYN: some more than that fill the queue.
   std::vector<Socket> fill;
-  for (int i = 0; i < 2; ++i) fill.push_back(connect_loopback(full.address()));
+  for (int i = 0; i < 4; ++i) fill.push_back(begin_connect_loopback(full.address()));
   start(pass_through_policy({full.address()}, ", connect_timeout: 200ms"));
   const auto begin = std::chrono::steady_clock::now();
   const UnaryReply reply = call(make_channel(ficus_->address()), kPath, "m");

@@ -130,7 +130,7 @@ TEST_F(ShadowMannersTest, ARefusingSideFailsNoClient) {
 TEST_F(ShadowMannersTest, ASideThatNeverAcceptsFailsNoClient) {
   Listener full(0);
   std::vector<Socket> fill;
-  for (int i = 0; i < 2; ++i) fill.push_back(connect_loopback(full.address()));
+  for (int i = 0; i < 4; ++i) fill.push_back(begin_connect_loopback(full.address()));
   start_shadowing("percent: 100, deadline: 500ms", {}, full.address());
   ASSERT_NO_FATAL_FAILURE(expect_quick_reads(20));
   EXPECT_TRUE(wait_verdict("abandoned", 20)) << shadow_metrics();

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <stdexcept>
 #include <utility>
 
@@ -58,6 +59,14 @@ Socket connect_loopback(const std::string& address) {
   const sockaddr_in name = loopback(port);
   if (!socket || ::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) return Socket();
   set_patience(socket.fd());
+  return socket;
+}
+
+Socket begin_connect_loopback(const std::string& address) {
+  const auto port = static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
+  Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const sockaddr_in name = loopback(port);
+  if (::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 && errno != EINPROGRESS) return Socket();
   return socket;
 }
 

@@ -30,6 +30,9 @@ class Socket {
 
 // Connects to a loopback address; an empty Socket on failure. Sends time out after kPatience.
 Socket connect_loopback(const std::string& address);
+// Only begins to connect, for filling a listener's queue: whether the kernel completes it, or drops the SYN because the
+// queue is full already, is the same to the caller.
+Socket begin_connect_loopback(const std::string& address);
 // Writes everything; false when the peer is gone or kPatience has passed.
 bool send_all(const Socket& socket, std::string_view bytes);
 // Reads until the peer closes (or resets, or `limit` passes).
