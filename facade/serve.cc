@@ -26,9 +26,9 @@ namespace {
 
 // One core: the loop, the calls on it, and the thread that runs them.
 struct Lane {
-  Lane(unsigned index, Metrics& metrics, const H2Limits& limits, CompareQueue& compare, RpcServerOptions options,
-       std::uint64_t seed)
-      : worker(index, metrics.add_shard(), limits), rpc(worker, compare, options, seed) {
+  Lane(unsigned index, Metrics& metrics, const H2Limits& limits, OnceGate& once, CompareQueue& compare,
+       RpcServerOptions options, std::uint64_t seed)
+      : worker(index, metrics.add_shard(), limits, once), rpc(worker, compare, options, seed) {
     worker.set_stream_maker([this](H2Stream& stream) { return rpc.new_call(stream); });
   }
   Worker worker;
@@ -44,6 +44,9 @@ auto on_worker(Lane& lane, F work) {
   lane.worker.post([task] { (*task)(); });
   return done.get();
 }
+
+// 9901 is Envoy's admin port too.
+constexpr const char* kElsewhere = " (give another --admin HOST:PORT; port 0 picks a free one)";
 
 int cannot_start(const std::string& why) {
   std::cerr << "ficus serve: " << why << '\n';
@@ -74,6 +77,7 @@ class Server {
 
   const ServeOptions& options_;
   const H2Limits limits_;
+  OnceGate once_;
   Metrics metrics_;
   std::unique_ptr<Redactor> redactor_;
   std::unique_ptr<MismatchSink> sink_;
@@ -140,17 +144,32 @@ Result<void, std::string> Server::open_sockets() {
   };
   admin_ = std::make_unique<AdminHttp>(control_, std::move(handlers));
   const auto admin_port = admin_->listen(admin->host, admin->port);
-  if (!admin_port) return fail("--admin: " + admin_port.error());
+  if (!admin_port) return fail("--admin: cannot listen on " + admin_port.error() + kElsewhere);
   admin_at_ = to_string(HostPort{admin->host, *admin_port});
   return {};
 }
 
 int Server::run() {
+  // First of all: a signal that comes while the policy is loaded waits for the loop instead of killing the process.
+  asio::signal_set stop_signals(control_, SIGTERM, SIGINT);
+  stop_signals.async_wait([this](error_code ec, int signal) {
+    if (!ec) begin_drain(signal);
+  });
+  asio::signal_set reload_signal(control_, SIGHUP);
+  std::function<void()> wait_for_reload = [&] {
+    reload_signal.async_wait([&](error_code ec, int) {
+      if (ec) return;
+      policies_->reload();
+      wait_for_reload();
+    });
+  };
+  wait_for_reload();
+
   if (const auto opened = open_sinks(); !opened) return cannot_start(opened.error());
   std::random_device entropy;
   for (unsigned i = 0; i < options_.workers; ++i) {
     const std::uint64_t seed = std::uint64_t{entropy()} << 32 | entropy();
-    lanes_.push_back(std::make_unique<Lane>(i, metrics_, limits_, *compare_, RpcServerOptions{options_.workers}, seed));
+    lanes_.push_back(std::make_unique<Lane>(i, metrics_, limits_, once_, *compare_, RpcServerOptions{options_.workers}, seed));
   }
   std::vector<PublishToWorker> to_workers;
   for (const auto& lane : lanes_) {
@@ -180,20 +199,6 @@ int Server::run() {
   if (const auto opened = open_sockets(); !opened) return cannot_start(opened.error());
 
   policies_->watch();
-  asio::signal_set stop_signals(control_, SIGTERM, SIGINT);
-  stop_signals.async_wait([this](error_code ec, int signal) {
-    if (!ec) begin_drain(signal);
-  });
-  asio::signal_set reload_signal(control_, SIGHUP);
-  std::function<void()> wait_for_reload = [&] {
-    reload_signal.async_wait([&](error_code ec, int) {
-      if (ec) return;
-      policies_->reload();
-      wait_for_reload();
-    });
-  };
-  wait_for_reload();
-
   listener_->start();
   start_threads();
   // Only when every worker has the routes: a call must not find a facade without a policy.

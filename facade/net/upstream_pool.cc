@@ -1,6 +1,7 @@
 #include "facade/net/upstream_pool.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "facade/base/log.h"
 #include "facade/metrics/families.h"
@@ -39,6 +40,8 @@ EndpointPool::~EndpointPool() {
     connecting_->timer.cancel();
   }
   for (const auto& connection : connections_) connection->retire();
+  // Nobody will say that it works again: should a policy name it again, that is a new event.
+  if (refused_) worker_.once().end(event_name());
 }
 
 UpstreamConnection* EndpointPool::spare_connection() {
@@ -101,9 +104,10 @@ void EndpointPool::warm(std::chrono::milliseconds connect_timeout) {
   if (connecting_ == nullptr && connections_.empty()) connect(connect_timeout);
 }
 
+std::string EndpointPool::event_name() const { return upstream_name_ + ' ' + to_string(address_) + ' ' + role_; }
+
 void EndpointPool::on_settled() {
-  if (refused_logged_) {
-    refused_logged_ = false;
+  if (std::exchange(refused_, false) && worker_.once().end(event_name())) {
     log_event(LogLevel::kInfo, "upstream_connected", "the upstream takes connections again",
               {{"upstream", upstream_name_}, {"address", to_string(address_)}, {"role", role_}});
   }
@@ -205,9 +209,9 @@ void EndpointPool::on_connected(tcp::socket socket, std::chrono::nanoseconds set
 void EndpointPool::on_connect_failed(std::string_view detail, const std::string& reason) {
   connecting_ = nullptr;
   worker_.metrics().counter(families::kConnectFailures, {upstream_name_, detail}).add();
-  if (!refused_logged_) {
-    // Once until it works again: a dead upstream is one event, not one a call.
-    refused_logged_ = true;
+  refused_ = true;
+  if (worker_.once().begin(event_name())) {
+    // Once until it works again: a dead upstream is one event, not one a call and a worker.
     log_event(LogLevel::kWarn, "upstream_connect_failed", "cannot connect; calls get UNAVAILABLE until it works again",
               {{"upstream", upstream_name_}, {"address", to_string(address_)}, {"role", role_}, {"class", detail}, {"reason", reason}});
   }

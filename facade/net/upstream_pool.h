@@ -74,6 +74,7 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   void connect_if_needed(std::chrono::milliseconds timeout);
   void on_connect_failed(std::string_view detail, const std::string& reason);
   void on_settled();
+  std::string event_name() const;
   void dispatch_waiting();
   UpstreamConnection* spare_connection();
   void on_connection_closed(UpstreamConnection& connection, std::string_view detail);
@@ -85,7 +86,7 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   std::vector<std::shared_ptr<UpstreamConnection>> connections_;
   boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> waiting_;
   std::shared_ptr<Connecting> connecting_;  // at most one attempt at a time: callers share its outcome
-  bool refused_logged_ = false;
+  bool refused_ = false;  // the last attempt failed
   bool closed_ = false;
 };
 

@@ -7,8 +7,8 @@
 
 namespace ficus {
 
-Worker::Worker(unsigned index, MetricsShard& metrics, const H2Limits& limits)
-    : index_(index), metrics_(metrics), limits_(limits) {}
+Worker::Worker(unsigned index, MetricsShard& metrics, const H2Limits& limits, OnceGate& once)
+    : index_(index), metrics_(metrics), limits_(limits), once_(once) {}
 
 Worker::~Worker() = default;
 

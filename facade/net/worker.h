@@ -12,6 +12,7 @@
 #include "facade/net/asio.h"
 #include "facade/net/byte_queue.h"
 #include "facade/net/h2_connection.h"
+#include "facade/net/once_gate.h"
 
 namespace ficus {
 
@@ -23,7 +24,8 @@ using MakeStreamEvents = std::function<std::unique_ptr<StreamEvents>(H2Stream&)>
 
 class Worker {
  public:
-  Worker(unsigned index, MetricsShard& metrics, const H2Limits& limits);
+  // All outlive the worker; `once` is shared by all workers.
+  Worker(unsigned index, MetricsShard& metrics, const H2Limits& limits, OnceGate& once);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -49,6 +51,7 @@ class Worker {
   MetricsShard& metrics() noexcept { return metrics_; }
   const H2Limits& limits() const noexcept { return limits_; }
   ChunkPool& chunks() noexcept { return chunks_; }
+  OnceGate& once() noexcept { return once_; }
   // Flushes the connection after everything that is ready now has been read.
   void flush_later(std::shared_ptr<H2Connection> connection);
   std::unique_ptr<StreamEvents> make_events(H2Stream& stream) { return make_events_(stream); }
@@ -73,6 +76,7 @@ class Worker {
   const unsigned index_;
   MetricsShard& metrics_;
   const H2Limits& limits_;
+  OnceGate& once_;
   ChunkPool chunks_;  // before io_: pending handlers hold queues
   MakeStreamEvents make_events_;
   std::atomic<std::size_t> client_connections_{0};

@@ -16,9 +16,14 @@ namespace ficus {
 namespace {
 
 // PROTOCOL-HTTP2.md, Requests, "Content-Type": application/grpc, then nothing, "+proto" and the like, or parameters.
+// A media type's letters have no case (RFC 9110 8.3.1).
 bool is_grpc_content_type(std::string_view value) {
   constexpr std::string_view kGrpc = "application/grpc";
-  if (!value.starts_with(kGrpc)) return false;
+  if (value.size() < kGrpc.size()) return false;
+  for (std::size_t i = 0; i < kGrpc.size(); ++i) {
+    const char c = value[i] >= 'A' && value[i] <= 'Z' ? static_cast<char>(value[i] - 'A' + 'a') : value[i];
+    if (c != kGrpc[i]) return false;
+  }
   return value.size() == kGrpc.size() || value[kGrpc.size()] == '+' || value[kGrpc.size()] == ';';
 }
 
@@ -46,7 +51,8 @@ Result<std::string, NoKey> key_of_message(std::string_view message, bool compres
 
 }  // namespace
 
-RpcCall::RpcCall(RpcServer& server, H2Stream& client) : server_(server), client_(client), routes_(server.routes()) {
+RpcCall::RpcCall(RpcServer& server, H2Stream& client)
+    : server_(server), client_(client), routes_(server.routes()), born_(std::chrono::steady_clock::now()) {
   server_.streams().add(1);
 }
 
@@ -59,7 +65,7 @@ RpcCall::~RpcCall() {
 // ---------------------------------------------------------------- the request
 
 void RpcCall::on_headers(HeaderBlock& block, bool end_stream) {
-  born_ = std::chrono::steady_clock::now();
+  head_came_ = true;
   head_ = std::move(block);
   request_ended_ = end_stream;
   std::string_view method, path, content_type;
@@ -325,7 +331,7 @@ void RpcCall::on_request_sent(std::size_t bytes) {
 }
 
 void RpcCall::on_headers_too_large() {
-  born_ = std::chrono::steady_clock::now();
+  head_came_ = true;
   server_.worker().metrics().counter(families::kLimits, {"header_list_bytes"}).add();
   fail_call({GrpcCode::kResourceExhausted, ErrorOrigin::kClient, "header_list_too_large"},
             "the request's metadata is larger than the facade takes");
@@ -441,6 +447,11 @@ void RpcCall::drop_upstream() {
 
 void RpcCall::on_closed(StreamEnd, std::uint32_t, std::string_view) {
   if (state_ == State::kAnswered) return;
+  if (!head_came_) {
+    // HTTP/2 refused the head, or its sender left in the middle of it: no call came to be.
+    if (routes_ != nullptr) routes_->metrics.count_refused(kNoIndex, "malformed_head");
+    return;
+  }
   // The client left before the answer was complete.
   if (tap_ != nullptr) tap_->on_primary_failed(Observation::End::kCancelled, GrpcCode::kCancelled, "cancelled by the client");
   finish_answer(GrpcCode::kCancelled);

@@ -78,6 +78,7 @@ class RpcCall final : public StreamEvents {
   UpstreamStream* upstream_ = nullptr;
   std::shared_ptr<ShadowTap> tap_;
   State state_ = State::kHead;
+  bool head_came_ = false;
   bool request_ended_ = false;
   bool counted_ = false;
 
@@ -89,7 +90,7 @@ class RpcCall final : public StreamEvents {
   std::string held_;                // the request's bytes while the key is waited for
   std::size_t credited_early_ = 0;  // of held_, credit given back before it was sent on
   TraceContext trace_;
-  std::chrono::steady_clock::time_point born_{};
+  const std::chrono::steady_clock::time_point born_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
   std::unique_ptr<asio::steady_timer> timer_;
   std::shared_ptr<bool> alive_;     // for the timer's handler, which may outlive the call

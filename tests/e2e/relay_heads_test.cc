@@ -297,6 +297,24 @@ TEST_F(RelayHeadsTest, MalformedHeadsEndTheirStreamOnly) {
   EXPECT_FALSE(arrives({}).empty());
 }
 
+TEST_F(RelayHeadsTest, AHeadThatWasNeverWholeIsNoCallAndHasNoLatency) {
+  refused(grpc_request(kPath, {{"Upper-Case", "1"}}));
+  EXPECT_TRUE(ficus_->wait_metric("ficus_refused_total", {{"reason", "malformed_head"}}, 1));
+  const MetricsSnapshot seen = ficus_->metrics();
+  EXPECT_EQ(seen.sum("ficus_calls_total", {}), 0) << "counted as a call";
+  EXPECT_EQ(seen.sum("ficus_call_seconds_sum", {}), 0) << "seconds since the machine booted";
+}
+
+TEST_F(RelayHeadsTest, TheLettersOfTheContentTypeHaveNoCase) {
+  for (const char* type : {"Application/gRPC", "application/grpc+Proto", "APPLICATION/GRPC;charset=x"}) {
+    client_->open(with(grpc_request(kPath), "content-type", type), true);
+    const auto request = upstream_.next_request();
+    ASSERT_TRUE(request) << type;
+    EXPECT_EQ(find_header(request->head, "content-type"), type);
+    request->connection->send_headers(request->stream, grpc_response({{"grpc-status", "0"}}), true);
+  }
+}
+
 TEST(RelayWithoutDefaultUpstreamTest, AMethodNobodyTakesIsUnimplemented) {
   ScriptedUpstream legacy, fresh;
   const auto ficus = start_ficus(two_sided_policy({.legacy = legacy.address(), .new_ = fresh.address(), .default_upstream = false}),
