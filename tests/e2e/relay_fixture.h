@@ -16,7 +16,7 @@
 namespace ficus::e2e {
 
 // Memory bounds mean nothing under a sanitizer's shadow and quarantine.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(FICUS_SANITIZED)
 inline constexpr bool kSanitized = true;
 #else
 inline constexpr bool kSanitized = false;
