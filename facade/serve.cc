@@ -91,6 +91,7 @@ class Server {
   std::string listen_at_, admin_at_;
   std::atomic<bool> ready_{false};
   bool draining_ = false;
+  bool drain_now_ = false;
   std::chrono::steady_clock::time_point drain_began_{};
   asio::steady_timer drain_timer_{control_};
   std::size_t calls_cut_ = 0;
@@ -152,8 +153,13 @@ Result<void, std::string> Server::open_sockets() {
 int Server::run() {
   // First of all: a signal that comes while the policy is loaded waits for the loop instead of killing the process.
   asio::signal_set stop_signals(control_, SIGTERM, SIGINT);
-  stop_signals.async_wait([this](error_code ec, int signal) {
-    if (!ec) begin_drain(signal);
+  stop_signals.async_wait([this, &stop_signals](error_code ec, int signal) {
+    if (ec) return;
+    begin_drain(signal);
+    // A second one means now.
+    stop_signals.async_wait([this](error_code again, int) {
+      if (!again) drain_now_ = true;
+    });
   });
   asio::signal_set reload_signal(control_, SIGHUP);
   std::function<void()> wait_for_reload = [&] {
@@ -250,7 +256,7 @@ void Server::check_drained() {
     control_.stop();
     return;
   }
-  if (spent >= options_.drain_timeout) {
+  if (spent >= options_.drain_timeout || drain_now_) {
     for (const auto& lane : lanes_) {
       calls_cut_ += on_worker(*lane, [&lane] { return lane->worker.abort_streams(); });
     }

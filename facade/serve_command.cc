@@ -39,7 +39,8 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
       "  ficus serve --policy policies/first-step.yaml --listen 127.0.0.1:8080\n"
       "  ficus serve --policy p.yaml --listen 0.0.0.0:8080 --admin 127.0.0.1:9901 --workers 4 \\\n"
       "      --mismatch-log mismatches.jsonl --redact-key redact.key\n\n"
-      "Signals: SIGHUP reads the policy again; SIGTERM and SIGINT drain and stop.\n"
+      "Signals: SIGHUP reads the policy again; SIGTERM and SIGINT drain and stop,\n"
+      "a second one stops at once.\n"
       "Exit codes: 0 stopped, every call ended by itself; 1 the policy was refused; 2 wrong usage, or it could not\n"
       "start; 4 stopped, and the drain timeout cut calls off.");
   command->callback([options, drain_seconds, &context] {

@@ -327,6 +327,7 @@ void H2Connection::read_more() {
   socket_.async_read_some(asio::buffer(*in_), [self = shared_from_this()](error_code ec, std::size_t bytes) {
     if (self->closed_) return;
     if (ec) {
+      self->last_error_ = ec;
       self->close(ec == asio::error::eof ? "connection closed" : "connection reset");
       return;
     }
@@ -385,6 +386,7 @@ void H2Connection::flush() {
       return;
     }
     if (ec) {
+      last_error_ = ec;
       close("connection reset");
       return;
     }

@@ -134,6 +134,8 @@ class H2Connection : public std::enable_shared_from_this<H2Connection> {
   // Ends the connection now: every stream gets on_closed(kConnectionLost, detail).
   void close(std::string_view detail);
   bool closed() const noexcept { return closed_; }
+  // The socket's last error, for logs; none where the peer closed in order.
+  const error_code& last_error() const noexcept { return last_error_; }
   nghttp2_session* session() noexcept { return session_; }
   Worker& worker() noexcept { return worker_; }
 
@@ -179,6 +181,7 @@ class H2Connection : public std::enable_shared_from_this<H2Connection> {
   bool writing_ = false;
   bool flush_scheduled_ = false;
   bool closed_ = false;
+  error_code last_error_;
 };
 
 }  // namespace ficus

@@ -1,5 +1,7 @@
 #include "facade/net/h2_session.h"
 
+#include <algorithm>
+
 #include "facade/base/log.h"
 #include "facade/metrics/families.h"
 
@@ -88,8 +90,13 @@ void H2Session::finish_drain() {
   schedule_flush();
 }
 
+std::size_t H2Session::open_streams() const noexcept {
+  return static_cast<std::size_t>(
+      std::count_if(streams_.begin(), streams_.end(), [](const H2Stream& stream) { return stream.in_head_done_; }));
+}
+
 std::size_t H2Session::abort_streams() {
-  const std::size_t open = streams_.size();
+  const std::size_t open = open_streams();
   // on_shutdown answers the call; the stream itself goes when the answer is out.
   for (H2Stream& stream : streams_) stream.events_->on_shutdown();
   return open;

@@ -38,7 +38,8 @@ class H2Session : public H2Connection {
   void begin_drain();
   // Tells every open stream that the facade stops; gives how many there are.
   std::size_t abort_streams();
-  std::size_t open_streams() const noexcept { return streams_.size(); }
+  // Calls in flight; a head that is still coming is none yet.
+  std::size_t open_streams() const noexcept;
   // "10.1.2.3:41234", for logs.
   const std::string& peer() const noexcept { return peer_; }
 

@@ -47,6 +47,16 @@ void UpstreamConnection::on_control_frame(const nghttp2_frame& frame) {
     if (const auto pool = pool_.lock()) pool->on_settled();
   } else if (frame.hd.type == NGHTTP2_GOAWAY) {
     going_away_ = true;
+    if (frame.goaway.error_code != NGHTTP2_NO_ERROR) {
+      // The upstream complains of us: say of what, in its own words, which are no caller's data.
+      constexpr std::size_t kDebugBytes = 200;
+      goaway_ = "going away (" + std::string(nghttp2_http2_strerror(frame.goaway.error_code)) + ")";
+      const std::string debug(reinterpret_cast<const char*>(frame.goaway.opaque_data),
+                              std::min(frame.goaway.opaque_data_len, kDebugBytes));
+      if (const auto pool = pool_.lock()) {
+        pool->log_trouble("upstream_goaway", "the upstream ended the connection with an error", goaway_, debug);
+      }
+    }
     // Streams beyond its last id are closed by nghttp2 with REFUSED_STREAM and go elsewhere; calls that wait need a
     // new connection.
     if (const auto pool = pool_.lock()) pool->dispatch_waiting();
@@ -69,6 +79,9 @@ void UpstreamConnection::on_stream_gone(H2StreamBase& base, StreamEnd end, std::
   auto& stream = static_cast<UpstreamStream&>(base);
   streams_.erase(streams_.iterator_to(stream));
   --count_;
+  if (end == StreamEnd::kReset && pool_.lock() != nullptr) {
+    pool_.lock()->log_trouble("upstream_reset", "the upstream reset a call", nghttp2_http2_strerror(error_code), "");
+  }
   end_or_repeat(stream, end, error_code, going_away_ && end == StreamEnd::kNeverProcessed ? "going away" : "");
   const auto pool = pool_.lock();
   if (going_away_ || pool == nullptr) {
@@ -86,7 +99,12 @@ void UpstreamConnection::on_closing(std::string_view detail) {
   worker_.metrics().gauge(families::kConnections, {upstream_name_}).add(-1);
   going_away_ = true;
   settle_timer_.cancel();
+  if (!goaway_.empty()) detail = goaway_;
   const auto pool = pool_.lock();
+  if (pool != nullptr && count_ != 0) {
+    pool->log_trouble("upstream_connection_lost", "the connection ended under calls in flight", detail,
+                      last_error().message());
+  }
   if (pool != nullptr) pool->on_connection_closed(*this, detail);
   while (!streams_.empty()) {
     UpstreamStream& stream = streams_.front();
@@ -99,6 +117,9 @@ void UpstreamConnection::on_closing(std::string_view detail) {
 
 void UpstreamConnection::on_protocol_error() {
   worker_.metrics().counter(families::kProtocolErrors, {upstream_name_}).add();
+  if (const auto pool = pool_.lock()) {
+    pool->log_trouble("upstream_protocol_error", "the upstream broke HTTP/2", "protocol error", "");
+  }
 }
 
 }  // namespace ficus

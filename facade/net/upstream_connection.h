@@ -44,6 +44,7 @@ class UpstreamConnection : public H2Connection {
   boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> streams_;
   std::size_t count_ = 0;
   std::uint32_t max_streams_ = 0;
+  std::string goaway_;  // the class of a GOAWAY with an error, for the calls it ends
   bool settled_ = false;
   bool going_away_ = false;
   asio::steady_timer settle_timer_;

@@ -30,7 +30,11 @@ struct EndpointPool::Connecting {
 };
 
 EndpointPool::EndpointPool(Worker& worker, HostPort address, std::string upstream_name, const char* role)
-    : worker_(worker), address_(std::move(address)), upstream_name_(std::move(upstream_name)), role_(role) {}
+    : worker_(worker),
+      address_(std::move(address)),
+      upstream_name_(std::move(upstream_name)),
+      role_(role),
+      warm_timer_(worker.io()) {}
 
 EndpointPool::~EndpointPool() {
   if (connecting_ != nullptr) {
@@ -82,6 +86,7 @@ void EndpointPool::connect_if_needed(std::chrono::milliseconds timeout) {
 
 void EndpointPool::close_all() {
   closed_ = true;
+  warm_timer_.cancel();
   const auto keep = shared_from_this();
   if (connecting_ != nullptr) {
     connecting_->done = true;
@@ -101,7 +106,36 @@ void EndpointPool::close_all() {
 }
 
 void EndpointPool::warm(std::chrono::milliseconds connect_timeout) {
-  if (connecting_ == nullptr && connections_.empty()) connect(connect_timeout);
+  keep_warm_ = true;
+  warm_timeout_ = connect_timeout;
+  if (!closed_ && connecting_ == nullptr && connections_.empty()) connect(connect_timeout);
+}
+
+void EndpointPool::rewarm_later() {
+  if (!keep_warm_ || closed_ || !connections_.empty()) return;
+  warm_timer_.expires_after(kRewarm);
+  warm_timer_.async_wait([weak = weak_from_this()](error_code ec) {
+    const auto pool = weak.lock();
+    if (!ec && pool != nullptr) pool->warm(pool->warm_timeout_);
+  });
+}
+
+void EndpointPool::log_trouble(std::string_view event, std::string_view what, std::string_view detail,
+                               std::string_view debug) {
+  constexpr std::chrono::seconds kPause{1};
+  const auto now = std::chrono::steady_clock::now();
+  if (now - trouble_logged_ < kPause) {
+    ++trouble_held_back_;
+    return;
+  }
+  trouble_logged_ = now;
+  log_event(LogLevel::kWarn, event, what,
+            {{"upstream", upstream_name_},
+             {"address", to_string(address_)},
+             {"role", role_},
+             {"class", detail},
+             {"debug", debug},
+             {"held_back", std::exchange(trouble_held_back_, 0)}});
 }
 
 std::string EndpointPool::event_name() const { return upstream_name_ + ' ' + to_string(address_) + ' ' + role_; }
@@ -221,6 +255,7 @@ void EndpointPool::on_connect_failed(std::string_view detail, const std::string&
     return;
   }
   const auto keep = shared_from_this();
+  rewarm_later();
   boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> failed;
   failed.swap(waiting_);
   while (!failed.empty()) {
@@ -254,6 +289,7 @@ void EndpointPool::on_connection_closed(UpstreamConnection& connection, std::str
     on_connect_failed(detail, "closed before the upstream's HTTP/2 SETTINGS");
     return;
   }
+  rewarm_later();
   dispatch_waiting();
 }
 

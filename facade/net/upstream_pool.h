@@ -59,7 +59,8 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   ~EndpointPool();
   // Gives the stream a connection, now or when there is one.
   void take(UpstreamStream& stream);
-  // Opens a first connection if there is none.
+  // Opens a first connection if there is none, and from now on tries again every kRewarm while there is none.
+  static constexpr std::chrono::milliseconds kRewarm{1000};
   void warm(std::chrono::milliseconds connect_timeout);
   // Closes its connections and fails what waits.
   void close_all();
@@ -74,6 +75,9 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   void connect_if_needed(std::chrono::milliseconds timeout);
   void on_connect_failed(std::string_view detail, const std::string& reason);
   void on_settled();
+  void rewarm_later();
+  // One line a second an endpoint at the most; how many were held back is said with the next.
+  void log_trouble(std::string_view event, std::string_view what, std::string_view detail, std::string_view debug);
   std::string event_name() const;
   void dispatch_waiting();
   UpstreamConnection* spare_connection();
@@ -87,6 +91,11 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> waiting_;
   std::shared_ptr<Connecting> connecting_;  // at most one attempt at a time: callers share its outcome
   bool refused_ = false;  // the last attempt failed
+  bool keep_warm_ = false;
+  std::chrono::milliseconds warm_timeout_{};
+  asio::steady_timer warm_timer_;
+  std::chrono::steady_clock::time_point trouble_logged_{};
+  std::uint64_t trouble_held_back_ = 0;
   bool closed_ = false;
 };
 

@@ -29,7 +29,8 @@ struct JsonlSink::Impl {
   // 0, or the errno. Leaves `fd` closed on failure.
   int open_file() {
     close_file();
-    fd = ::open(options.path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    // Non-blocking: a pipe whose reader stalls must cost traces, not hold a compare thread and with it the shutdown.
+    fd = ::open(options.path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
     if (fd < 0) return errno;
     struct stat info {};
     if (::fstat(fd, &info) != 0) {
@@ -147,7 +148,7 @@ struct JsonlSink::Impl {
       }
     }
     if (const int error = append(line); error != 0) {
-      drop(is_full(error) ? "disk_full" : "io_error", error);
+      drop(is_full(error) ? "disk_full" : error == EAGAIN ? "reader_stalled" : "io_error", error);
       return;
     }
     written.add();
