@@ -239,5 +239,16 @@ TEST_F(JsonlSinkTest, LinesOfManyThreadsStayWhole) {
   EXPECT_EQ(lines, 800u);
 }
 
+// A collector that reads a pipe and hangs must cost traces: a write that waited would hold a compare thread, and the
+// shutdown that joins it.
+TEST_F(JsonlSinkTest, APipeNobodyReadsCostsTracesAndNeverWaits) {
+  ASSERT_EQ(::mkfifo(options_.path.c_str(), 0600), 0);
+  const auto sink = open();
+  // More than a pipe holds (64 KiB by default).
+  for (int i = 0; i < 3000; ++i) sink->write(trace(std::string(32, 'a')));
+  EXPECT_NE(metric("ficus_traces_total{outcome=\"dropped\",reason=\"reader_stalled\"}"), "");
+  EXPECT_NE(metric("ficus_traces_total{outcome=\"written\",reason=\"\"}"), "");
+}
+
 }  // namespace
 }  // namespace ficus
