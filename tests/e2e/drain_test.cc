@@ -61,7 +61,8 @@ TEST(DrainTest, AStreamOpenedBetweenTheTwoGoawaysIsNotLost) {
   ASSERT_TRUE(client->wait([](const RawH2::State& s) { return !s.goaways.empty(); }));
   const std::uint32_t between = client->open(grpc_request(kPath), true);
   const auto request = upstream.next_request(std::chrono::milliseconds(2000));
-  ASSERT_TRUE(client->wait([](const RawH2::State& s) { return s.goaways.size() >= 2; })) << "no second GOAWAY without a PING's answer";
+  ASSERT_TRUE(client->wait([](const RawH2::State& s) { return s.goaways.size() >= 2; }))
+      << "no second GOAWAY without a PING's answer";
   const std::uint32_t last = client->state().goaways[1].last_stream;
   EXPECT_GE(last, first);
   // Whatever it says: a stream up to `last` is served, one above it is not, and the client may send it elsewhere.
@@ -131,7 +132,8 @@ TEST(DrainTest, WhatOutlivesTheDrainTimeoutGetsUnavailableAndExitCodeFour) {
   EXPECT_EQ(two.finish().error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(280));
   EXPECT_EQ(ficus->wait_exit(), 4);
-  EXPECT_TRUE(std::regex_search(ficus->log(), std::regex("drain[^\n]*=2"))) << "what was cut off is not counted in the log";
+  EXPECT_TRUE(std::regex_search(ficus->log(), std::regex("drain[^\n]*=2")))
+      << "what was cut off is not counted in the log";
 }
 
 TEST(DrainTest, IdleConnectionsDoNotHoldTheEnd) {

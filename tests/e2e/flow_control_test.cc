@@ -112,9 +112,10 @@ TEST(FlowControlTest, AHundredStalledReadersCostOtherCallsNothing) {
 TEST(FlowControlTest, AStalledUpstreamReaderCostsOtherCallsNothing) {
   Gate gate;
   ScriptedUpstream upstream(by_path([&gate](UpstreamCall& call) {  // takes nothing of the request
-    call.wait_for(gate, 4 * kPatience);
-    return grpc::Status::OK;
-  }));
+                              call.wait_for(gate, 4 * kPatience);
+                              return grpc::Status::OK;
+                            }),
+                            {.fixed_window = true});
   const auto ficus = start_ficus(pass_through_policy(upstream.address()));
   const auto client = RawH2::connect(ficus->address());
   const std::string much = grpc_frame(noise(16u << 20));
@@ -138,7 +139,8 @@ TEST(FlowControlTest, CallsCancelledWhileTheyStallGiveTheirWindowsBack) {
   ScriptedUpstream upstream(by_path(flood(&written)));
   const auto ficus = start_ficus(pass_through_policy(upstream.address()));
   const auto client = RawH2::connect(ficus->address(), stalled_reader());
-  // In all far more than any connection's window, so that a leak of a part of each would stop the upstream's connection.
+  // In all far more than any connection's window, so that a leak of a part of each would stop the upstream's
+  // connection.
   for (int i = 0; i < 150; ++i) {
     const std::uint32_t stream = client->open(grpc_request("/s.S/Slow"), true);
     ASSERT_TRUE(client->wait_data(stream, 60000)) << "call " << i;
@@ -193,7 +195,8 @@ TEST(FlowControlTest, AClientThatReadsNothingAtAllHarmsNobody) {
       std::vector<nghttp2_nv> pairs;
       for (const auto& [name, value] : head) {
         pairs.push_back({reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
-                         reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), 0});
+                         reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+                         0});
       }
       std::string block(4096, '\0');
       const auto size = nghttp2_hd_deflate_hd(deflater, reinterpret_cast<std::uint8_t*>(block.data()), block.size(),
@@ -238,7 +241,8 @@ TEST(FlowControlTest, MoreCallsThanOneConnectionTakesGetMoreConnections) {
   }
   for (const auto& connection : upstream.connections()) EXPECT_LE(connection->state().opened.size(), 3u);
   EXPECT_GE(upstream.connections().size(), 5u);
-  for (const auto& request : requests) request.connection->send_headers(request.stream, grpc_response({{"grpc-status", "0"}}), true);
+  for (const auto& request : requests)
+    request.connection->send_headers(request.stream, grpc_response({{"grpc-status", "0"}}), true);
   for (const std::uint32_t stream : streams) ASSERT_TRUE(client->wait_over(stream));
 }
 

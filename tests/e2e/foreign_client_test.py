@@ -81,7 +81,8 @@ class ForeignClientTest(FicusTestCase):
 
     def test_ten_megabytes_pass_within_flow_control(self):
         message = os.urandom(10 << 20)
-        for settings in ({}, {Codes.INITIAL_WINDOW_SIZE: 4096}, {Codes.INITIAL_WINDOW_SIZE: 1 << 24, Codes.MAX_FRAME_SIZE: 1 << 20}):
+        for settings in ({}, {Codes.INITIAL_WINDOW_SIZE: 4096},
+                         {Codes.INITIAL_WINDOW_SIZE: 1 << 24, Codes.MAX_FRAME_SIZE: 1 << 20}):
             got = self.connect(settings=settings).call(PATH, message)
             self.assertEqual(grpc_messages(got.data), [message], settings)
             self.assertEqual(got.trailer("grpc-status"), "0")

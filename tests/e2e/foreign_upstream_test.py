@@ -54,8 +54,9 @@ class ForeignUpstreamTest(FicusTestCase):
 
     def test_a_trailers_only_error_arrives(self):
         def refuse(_server, connection, stream, _headers, _data):
-            connection.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "7"),
-                                             ("grpc-message", "not%20you"), ("x-why", "because")], end_stream=True)
+            connection.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc"),
+                                             ("grpc-status", "7"), ("grpc-message", "not%20you"),
+                                             ("x-why", "because")], end_stream=True)
 
         with self.assertRaises(grpc.RpcError) as caught:
             self.reach(respond=refuse)(b"m", timeout=10)

@@ -1,6 +1,6 @@
-// Issue section 2: nothing a client sends can crash a worker or touch another client's call. Hostile connections of many
-// kinds against one ficus while a well-behaved client calls on; ficus must answer that one throughout, stay within its
-// memory and give every descriptor back.
+// Issue section 2: nothing a client sends can crash a worker or touch another client's call. Hostile connections of
+// many kinds against one ficus while a well-behaved client calls on; ficus must answer that one throughout, stay within
+// its memory and give every descriptor back.
 #include <future>
 #include <random>
 
@@ -85,10 +85,12 @@ TEST_F(HostileTest, KnownAttacksTouchNobodyElse) {
   for (std::uint32_t id = 1; id < 4000; id += 2) {
     rapid_reset += request_frame(id) + h2_frame(kRstStream, kNoFlags, id, std::string("\0\0\0\x8", 4));
   }
-  for (int i = 0; i < 300; ++i) continuation_flood += h2_frame(kContinuation, kNoFlags, 1, literal_block({{"x-h", big}}).substr(0, 16384));
+  for (int i = 0; i < 300; ++i)
+    continuation_flood += h2_frame(kContinuation, kNoFlags, 1, literal_block({{"x-h", big}}).substr(0, 16384));
   std::string many_streams = kStart;
   for (std::uint32_t id = 1; id < 6000; id += 2) many_streams += request_frame(id);
-  std::string trailers_twice = kStart + request_frame(1) + h2_frame(kHeaders, kEndHeaders | kEndStream, 1, literal_block({{"t", "1"}})) +
+  std::string trailers_twice = kStart + request_frame(1) +
+                               h2_frame(kHeaders, kEndHeaders | kEndStream, 1, literal_block({{"t", "1"}})) +
                                h2_frame(kHeaders, kEndHeaders | kEndStream, 1, literal_block({{"t", "2"}}));
 
   const std::pair<const char*, std::string> table[] = {
@@ -107,20 +109,24 @@ TEST_F(HostileTest, KnownAttacksTouchNobodyElse) {
       {"HPACK table size too large", kStart + h2_frame(kHeaders, kEndHeaders, 1, "\x3f\xff\xff\xff\x7f")},
       {"a header block never ended", kStart + request_frame(1, kNoFlags)},
       {"a block cut by another frame", kStart + request_frame(1, kNoFlags) + h2_frame(kPing, kNoFlags, 0, "12345678")},
-      {"CONTINUATION out of nowhere", kStart + h2_frame(kContinuation, kEndHeaders, 1, literal_block(grpc_request(kPath)))},
+      {"CONTINUATION out of nowhere",
+       kStart + h2_frame(kContinuation, kEndHeaders, 1, literal_block(grpc_request(kPath)))},
       {"CONTINUATION flood", continuation_flood},
       {"window overflow of a stream", kStart + request_frame(1) + h2_frame(kWindowUpdate, kNoFlags, 1, window_max)},
       {"window overflow of the connection", kStart + h2_frame(kWindowUpdate, kNoFlags, 0, window_max)},
-      {"a window update of zero", kStart + request_frame(1) + h2_frame(kWindowUpdate, kNoFlags, 1, std::string(4, '\0'))},
+      {"a window update of zero",
+       kStart + request_frame(1) + h2_frame(kWindowUpdate, kNoFlags, 1, std::string(4, '\0'))},
       {"SETTINGS of five bytes", kPreface + h2_frame(kSettings, kNoFlags, 0, "12345")},
-      {"SETTINGS with a window of 2^32-1", kPreface + h2_frame(kSettings, kNoFlags, 0, std::string("\0\4\xff\xff\xff\xff", 6))},
+      {"SETTINGS with a window of 2^32-1",
+       kPreface + h2_frame(kSettings, kNoFlags, 0, std::string("\0\4\xff\xff\xff\xff", 6))},
       {"SETTINGS with frames of one byte", kPreface + h2_frame(kSettings, kNoFlags, 0, std::string("\0\5\0\0\0\1", 6))},
       {"PING of seven bytes", kStart + h2_frame(kPing, kNoFlags, 0, "1234567")},
       {"GOAWAY, then a request", kStart + h2_frame(kGoaway, kNoFlags, 0, std::string(8, '\0')) + request_frame(1)},
       {"PUSH_PROMISE of a client", kStart + h2_frame(kPushPromise, kEndHeaders, 1, std::string("\0\0\0\2", 4))},
       {"RST_STREAM of an idle stream", kStart + h2_frame(kRstStream, kNoFlags, 7, std::string("\0\0\0\x8", 4))},
       {"padding longer than the frame", kStart + request_frame(1) + h2_frame(kData, kPadded, 1, "\xffx")},
-      {"a stream that depends on itself", kStart + request_frame(1) + h2_frame(kPriority, kNoFlags, 1, std::string("\0\0\0\1\x10", 5))},
+      {"a stream that depends on itself",
+       kStart + request_frame(1) + h2_frame(kPriority, kNoFlags, 1, std::string("\0\0\0\1\x10", 5))},
       {"trailers twice", trailers_twice},
       {"an unknown frame type", kStart + h2_frame(0xee, 0xff, 1, noise(3000)) + request_frame(1)},
       {"a ping flood", ping_flood},
@@ -147,9 +153,16 @@ TEST_F(HostileTest, RandomFramesTouchNobodyElse) {
     for (std::uint32_t i = 0, frames = 1 + below(30); i < frames; ++i) {
       const auto stream = below(4) == 0 ? below(40) : 2 * below(10) + 1;
       switch (below(6)) {
-        case 0: bytes += request_frame(stream, below(4) == 0 ? static_cast<std::uint8_t>(below(256)) : std::uint8_t{kEndHeaders}); break;
-        case 1: bytes += h2_frame(kData, static_cast<std::uint8_t>(below(16)), stream, grpc_frame(noise(below(500), i + 1))); break;
-        case 2: bytes += noise(below(60), static_cast<std::uint64_t>(round) * 100 + i + 1); break;
+        case 0:
+          bytes +=
+              request_frame(stream, below(4) == 0 ? static_cast<std::uint8_t>(below(256)) : std::uint8_t{kEndHeaders});
+          break;
+        case 1:
+          bytes += h2_frame(kData, static_cast<std::uint8_t>(below(16)), stream, grpc_frame(noise(below(500), i + 1)));
+          break;
+        case 2:
+          bytes += noise(below(60), static_cast<std::uint64_t>(round) * 100 + i + 1);
+          break;
         case 3: {
           std::string bent = request_frame(stream);
           bent[below(static_cast<std::uint32_t>(bent.size()))] ^= static_cast<char>(1 << below(8));
@@ -177,7 +190,8 @@ TEST_F(HostileTest, EveryDescriptorComesBackWhenTheAttackersAreGone) {
     for (int i = 0; i < 200; ++i) {
       crowd.push_back(connect_loopback(ficus_->address()));
       ASSERT_TRUE(crowd.back());
-      send_all(crowd.back(), i % 2 == 0 ? kStart + request_frame(1) : kPreface.substr(0, static_cast<std::size_t>(i) % 20));
+      send_all(crowd.back(),
+               i % 2 == 0 ? kStart + request_frame(1) : kPreface.substr(0, static_cast<std::size_t>(i) % 20));
     }
     ASSERT_NO_FATAL_FAILURE(expect_others_unharmed("a crowd of 200"));
   }

@@ -12,15 +12,18 @@ using PolicyTrafficTest = TwoSidedTest;
 
 TEST_F(PolicyTrafficTest, ReadsFollowTheStageOfTheirTenant) {
   start(parts());
-  const std::pair<const char*, const char*> table[] = {
-      {"acme", "new"}, {"shady", "legacy"}, {"nobody", "legacy"}, {"", "legacy"}, {"ACME", "legacy"}, {"acme2", "legacy"}};
+  const std::pair<const char*, const char*> table[] = {{"acme", "new"}, {"shady", "legacy"}, {"nobody", "legacy"},
+                                                       {"", "legacy"},  {"ACME", "legacy"},  {"acme2", "legacy"}};
   for (const auto& [tenant, side] : table) {
     const UnaryReply reply = get(tenant, "P-1");
     EXPECT_TRUE(reply.status.ok()) << tenant << ": " << reply.status.error_message();
     EXPECT_EQ(reply.message(), side) << tenant;
   }
-  EXPECT_TRUE(ficus_->wait_metric("ficus_calls_total", {{"capability", "inquiry"}, {"side", "new"}, {"role", "primary"}, {"grpc_status", "OK"}}, 1));
-  EXPECT_TRUE(ficus_->wait_metric("ficus_tenant_calls_total", {{"tenant", "acme"}, {"stage", "live"}, {"side", "new"}}, 1));
+  EXPECT_TRUE(
+      ficus_->wait_metric("ficus_calls_total",
+                          {{"capability", "inquiry"}, {"side", "new"}, {"role", "primary"}, {"grpc_status", "OK"}}, 1));
+  EXPECT_TRUE(
+      ficus_->wait_metric("ficus_tenant_calls_total", {{"tenant", "acme"}, {"stage", "live"}, {"side", "new"}}, 1));
   EXPECT_EQ(ficus_->metrics().sum("ficus_tenant_calls_total", {{"tenant", "nobody"}}), 0) << "labels are not bounded";
 }
 
@@ -43,7 +46,8 @@ TEST_F(PolicyTrafficTest, AWriteWithoutATenantIsRefusedWhereOwnersDiffer) {
 
 TEST_F(PolicyTrafficTest, AMethodInNoCapabilityGoesToTheDefaultUpstreamAsItCame) {
   start(parts());
-  for (const char* path : {"/other.v1.Other/Do", "/grpc.health.v1.Health/Check", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"}) {
+  for (const char* path : {"/other.v1.Other/Do", "/grpc.health.v1.Health/Check",
+                           "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"}) {
     EXPECT_EQ(call(channel_, path, "m", {.metadata = {{"x-tenant-id", "acme"}}}).message(), "legacy") << path;
   }
 }
@@ -51,8 +55,10 @@ TEST_F(PolicyTrafficTest, AMethodInNoCapabilityGoesToTheDefaultUpstreamAsItCame)
 TEST_F(PolicyTrafficTest, ConsumersAndAttributesNarrowARule) {
   TwoSided narrowed = parts();
   narrowed.rules =
-      "  - {name: mobile-auto, capability: inquiry, tenants: [shady], consumers: [\"mobile-*\"], match: {product: [personal-auto]}, "
-      "stage: shadow, reads: {serve: new, shadow: {percent: 0}}}\n" + kRules;
+      "  - {name: mobile-auto, capability: inquiry, tenants: [shady], consumers: [\"mobile-*\"], match: {product: "
+      "[personal-auto]}, "
+      "stage: shadow, reads: {serve: new, shadow: {percent: 0}}}\n" +
+      kRules;
   start(narrowed);
   EXPECT_EQ(get("shady", "P-1", {{"x-consumer-id", "mobile-ios"}, {"x-product", "personal-auto"}}).message(), "new");
   EXPECT_EQ(get("shady", "P-1", {{"x-consumer-id", "mobile-ios"}, {"x-product", "home"}}).message(), "legacy");
@@ -126,13 +132,15 @@ TEST_F(PolicyTrafficTest, AKeyBehindFiftyKilobytesIsFoundAndOneBeyondTheLimitIsN
   }
   ASSERT_FALSE(number.empty());
   const auto ask = [&](std::size_t padding) {
-    return call(channel_, method("GetPolicy"), get_policy_request(number, padding), {.metadata = {{"x-tenant-id", "pilot"}}});
+    return call(channel_, method("GetPolicy"), get_policy_request(number, padding),
+                {.metadata = {{"x-tenant-id", "pilot"}}});
   };
   EXPECT_EQ(ask(50000).message(), "new");
   EXPECT_EQ(metric("ficus_unkeyed_total"), 0);
   const std::size_t before = legacy_.calls();
   EXPECT_EQ(ask(300000).message(), "legacy") << "unkeyed calls are served by legacy";
-  EXPECT_TRUE(legacy_.wait_ended(before)->messages.at(0) == get_policy_request(number, 300000)) << "the message changed";
+  EXPECT_TRUE(legacy_.wait_ended(before)->messages.at(0) == get_policy_request(number, 300000))
+      << "the message changed";
   EXPECT_TRUE(ficus_->wait_metric("ficus_unkeyed_total", {{"capability", "inquiry"}}, 1));
 }
 
@@ -152,7 +160,8 @@ TEST_F(PolicyTrafficTest, CallsWithoutAKeyAreServedByLegacyAndCounted) {
   start(parts());
   const std::string cases[] = {"", get_policy_request(""), std::string("\x0a\xff\xff", 3), std::string("\x08\x01", 2)};
   for (const std::string& request : cases) {
-    EXPECT_EQ(call(channel_, method("GetPolicy"), request, {.metadata = {{"x-tenant-id", "pilot"}}}).message(), "legacy");
+    EXPECT_EQ(call(channel_, method("GetPolicy"), request, {.metadata = {{"x-tenant-id", "pilot"}}}).message(),
+              "legacy");
   }
   ClientCall nothing(channel_, method("GetPolicy"), {.metadata = {{"x-tenant-id", "pilot"}}});
   nothing.writes_done();
@@ -168,7 +177,8 @@ TEST_F(PolicyTrafficTest, ACallThatEndsWhileItWaitsForItsKeyReachesNobody) {
   const std::uint32_t cancelled = client->open(grpc_request(method("GetPolicy"), {{"x-tenant-id", "pilot"}}));
   client->send_data(cancelled, grpc_frame(get_policy_request("P-1")).substr(0, 7), false);
   client->send_reset(cancelled, kCancel);
-  const std::uint32_t late = client->open(grpc_request(method("GetPolicy"), {{"x-tenant-id", "pilot"}, {"grpc-timeout", "200m"}}));
+  const std::uint32_t late =
+      client->open(grpc_request(method("GetPolicy"), {{"x-tenant-id", "pilot"}, {"grpc-timeout", "200m"}}));
   ASSERT_TRUE(client->wait_over(late)) << "the deadline does not run while the key is awaited";
   EXPECT_EQ(find_header(client->stream(late).blocks.at(0), "grpc-status"), "4");
   EXPECT_EQ(legacy_.calls() + new_.calls(), 0u);
@@ -180,13 +190,15 @@ TEST_F(PolicyTrafficTest, TheShadowMarkerTakesRightsAwayOnly) {
   start(parts());
   const Metadata marked = {{"x-ficus-shadow", "1"}};
   EXPECT_EQ(get("acme", "P-1", marked).message(), "new") << "a marked read is decided as any other";
-  EXPECT_EQ(values_of(new_.records().at(0).metadata, "x-ficus-shadow"), std::vector<std::string>{"1"}) << "the marker is passed on";
+  EXPECT_EQ(values_of(new_.records().at(0).metadata, "x-ficus-shadow"), std::vector<std::string>{"1"})
+      << "the marker is passed on";
   EXPECT_EQ(get("shady", "P-1", marked).message(), "legacy");
   EXPECT_TRUE(stays([&] { return new_.calls() == 1; })) << "a marked read was shadowed";
   for (const char* tenant : {"acme", "shady"}) {
     EXPECT_EQ(endorse(tenant, marked).status.error_code(), StatusCode::FAILED_PRECONDITION) << tenant;
   }
-  EXPECT_EQ(call(channel_, "/other.v1.Other/Do", "m", {.metadata = marked}).status.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(call(channel_, "/other.v1.Other/Do", "m", {.metadata = marked}).status.error_code(),
+            StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(begun(), 0);
 }
 
@@ -196,15 +208,19 @@ TEST_F(PolicyTrafficTest, AnIdentityThatIsNotOneCleanValueIsInvalid) {
   start(parts());
   const auto client = RawH2::connect(ficus_->address());
   const HeaderList table[] = {
-      {{"x-tenant-id", "acme"}, {"x-tenant-id", "acme"}}, {{"x-tenant-id", ""}}, {{"x-tenant-id", std::string(257, 't')}},
-      {{"x-tenant-id", "acme,globex"}}, {{"x-tenant-id", "a\tb"}},
-      {{"x-tenant-id", "acme"}, {"x-consumer-id", "a,b"}},                      // no rule asks for consumers
-      {{"x-tenant-id", "acme"}, {"x-product", "p"}, {"x-product", "q"}}};       // nor for the product
+      {{"x-tenant-id", "acme"}, {"x-tenant-id", "acme"}},
+      {{"x-tenant-id", ""}},
+      {{"x-tenant-id", std::string(257, 't')}},
+      {{"x-tenant-id", "acme,globex"}},
+      {{"x-tenant-id", "a\tb"}},
+      {{"x-tenant-id", "acme"}, {"x-consumer-id", "a,b"}},                 // no rule asks for consumers
+      {{"x-tenant-id", "acme"}, {"x-product", "p"}, {"x-product", "q"}}};  // nor for the product
   for (const HeaderList& extra : table) {
     for (const char* name : {"GetPolicy", "EndorseAddress"}) {
       const std::uint32_t stream = client->open(grpc_request(method(name), extra), true);
       ASSERT_TRUE(client->wait_over(stream));
-      EXPECT_EQ(find_header(client->stream(stream).blocks.at(0), "grpc-status"), "3") << name << " " << extra.back().second;
+      EXPECT_EQ(find_header(client->stream(stream).blocks.at(0), "grpc-status"), "3")
+          << name << " " << extra.back().second;
     }
   }
   EXPECT_EQ(legacy_.calls() + new_.calls(), 0u);
@@ -263,7 +279,8 @@ TEST_F(PolicyTrafficTest, ADeadNewSideFailsItsOwnTenantsByNameAndNobodyElse) {
   EXPECT_EQ(live.status.error_code(), StatusCode::UNAVAILABLE);
   EXPECT_EQ(live.status.error_message().rfind("policy-new: ", 0), 0u) << live.status.error_message();
   for (int i = 0; i < 20; ++i) EXPECT_EQ(get(i % 2 == 0 ? "shady" : "nobody", "P-1").message(), "legacy");
-  EXPECT_TRUE(ficus_->wait_metric("ficus_calls_total", {{"side", "new"}, {"role", "primary"}, {"grpc_status", "UNAVAILABLE"}}, 1));
+  EXPECT_TRUE(ficus_->wait_metric("ficus_calls_total",
+                                  {{"side", "new"}, {"role", "primary"}, {"grpc_status", "UNAVAILABLE"}}, 1));
 }
 
 TEST_F(PolicyTrafficTest, TheAdminAddressShowsThePolicyInForceWithoutItsSecrets) {

@@ -158,10 +158,17 @@ TEST_F(RelayFaultsTest, AStreamThatIsAlwaysRefusedEndsUnavailable) {
 
 TEST_F(RelayFaultsTest, EachResetCodeBecomesItsGrpcStatus) {
   // PROTOCOL-HTTP2.md, Errors. REFUSED_STREAM has tests of its own.
-  const std::pair<H2Error, const char*> table[] = {
-      {kNoError, "13"}, {kProtocolError, "13"}, {kInternalError, "13"}, {kFlowControlError, "13"},
-      {kSettingsTimeout, "13"}, {kFrameSizeError, "13"}, {kCancel, "1"}, {kCompressionError, "13"},
-      {kConnectError, "13"}, {kEnhanceYourCalm, "8"}, {kInadequateSecurity, "7"}};
+  const std::pair<H2Error, const char*> table[] = {{kNoError, "13"},
+                                                   {kProtocolError, "13"},
+                                                   {kInternalError, "13"},
+                                                   {kFlowControlError, "13"},
+                                                   {kSettingsTimeout, "13"},
+                                                   {kFrameSizeError, "13"},
+                                                   {kCancel, "1"},
+                                                   {kCompressionError, "13"},
+                                                   {kConnectError, "13"},
+                                                   {kEnhanceYourCalm, "8"},
+                                                   {kInadequateSecurity, "7"}};
   for (const auto& [code, status] : table) {
     for (const bool answered : {false, true}) {
       ASSERT_NO_FATAL_FAILURE(begin());
@@ -195,7 +202,8 @@ TEST_F(RelayFaultsTest, AConnectionThatClosesFailsItsCallsOnceAndIsReplaced) {
       ASSERT_NO_FATAL_FAILURE(expect_next_call_succeeds());
     }
   }
-  EXPECT_TRUE(ficus_->wait_metric("ficus_upstream_failures_total", {{"upstream", "policy-new"}, {"role", "primary"}}, 4));
+  EXPECT_TRUE(
+      ficus_->wait_metric("ficus_upstream_failures_total", {{"upstream", "policy-new"}, {"role", "primary"}}, 4));
 }
 
 TEST_F(RelayFaultsTest, CallsAreCountedByTheirGrpcStatusAndWarmConnectionsAreUsedAgain) {
@@ -207,14 +215,17 @@ TEST_F(RelayFaultsTest, CallsAreCountedByTheirGrpcStatusAndWarmConnectionsAreUse
   for (int i = 0; i < 3; ++i) EXPECT_EQ(call(channel, kPath, "m").status.error_code(), StatusCode::NOT_FOUND);
   EXPECT_TRUE(ficus_->wait_metric("ficus_calls_total", {{"grpc_status", "NOT_FOUND"}, {"role", "primary"}}, 3));
   EXPECT_EQ(ficus_->metrics().sum("ficus_calls_total", {{"grpc_status", "OK"}}), 5);
-  EXPECT_EQ(ficus_->metrics().sum("ficus_connections_total", {{"peer", "policy-new"}}), 1) << "connections are not used again";
+  EXPECT_EQ(ficus_->metrics().sum("ficus_connections_total", {{"peer", "policy-new"}}), 1)
+      << "connections are not used again";
 }
 
 TEST_F(RelayFaultsTest, ProxyVariablesInTheEnvironmentChangeNothing) {
   ScriptedUpstream upstream;
   const std::string nowhere = "http://" + refusing_address();
-  ficus_ = start_ficus(pass_through_policy(upstream.address()),
-                       {.environment = {{"http_proxy", nowhere}, {"grpc_proxy", nowhere}, {"https_proxy", nowhere}, {"ALL_PROXY", nowhere}}});
+  ficus_ = start_ficus(
+      pass_through_policy(upstream.address()),
+      {.environment = {
+           {"http_proxy", nowhere}, {"grpc_proxy", nowhere}, {"https_proxy", nowhere}, {"ALL_PROXY", nowhere}}});
   EXPECT_TRUE(call(make_channel(ficus_->address()), kPath, "m").status.ok());
 }
 
@@ -241,25 +252,40 @@ TEST_F(RelayFaultsTest, AnswersThatBreakTheProtocolFailTheirCallOnly) {
     std::function<void(RawH2&, std::uint32_t)> misbehave;
   } table[] = {
       {"DATA before HEADERS", [](RawH2& s, std::uint32_t id) { s.send_frame(kData, kEndStream, id, "x"); }},
-      {"no :status", [](RawH2& s, std::uint32_t id) { s.send_headers(id, {{"content-type", "application/grpc"}}, true); }},
-      {"upper case", [](RawH2& s, std::uint32_t id) { s.send_headers(id, grpc_response({{"X-Bad", "1"}}), true); }},
-      {"bad :status", [](RawH2& s, std::uint32_t id) { s.send_headers(id, {{":status", "abc"}}, true); }},
-      {"headers after the trailers", [](RawH2& s, std::uint32_t id) {
+      {"no :status",
+       [](RawH2& s, std::uint32_t id) {
+         s.send_headers(id, {{"content-type", "application/grpc"}}, true);
+       }},
+      {"upper case",
+       [](RawH2& s, std::uint32_t id) {
+         s.send_headers(id, grpc_response({{"X-Bad", "1"}}), true);
+       }},
+      {"bad :status",
+       [](RawH2& s, std::uint32_t id) {
+         s.send_headers(id, {{":status", "abc"}}, true);
+       }},
+      {"headers after the trailers",
+       [](RawH2& s, std::uint32_t id) {
          s.send_headers(id, grpc_response(), false);
          s.send_headers(id, grpc_trailers(), true);
          s.send_headers(id, grpc_trailers(13), true);
        }},
-      {"trailers without END_STREAM", [](RawH2& s, std::uint32_t id) {
+      {"trailers without END_STREAM",
+       [](RawH2& s, std::uint32_t id) {
          s.send_headers(id, grpc_response(), false);
          s.send_headers(id, grpc_trailers(), false);
        }},
-      {"broken HPACK", [](RawH2& s, std::uint32_t id) { s.send_frame(kHeaders, kEndHeaders, id, "\xff\xff\xff\xff\xff"); }},
-      {"window overflow", [](RawH2& s, std::uint32_t id) {
+      {"broken HPACK",
+       [](RawH2& s, std::uint32_t id) { s.send_frame(kHeaders, kEndHeaders, id, "\xff\xff\xff\xff\xff"); }},
+      {"window overflow",
+       [](RawH2& s, std::uint32_t id) {
          s.send_window_update(id, 0x7fffffff);
          s.send_window_update(id, 0x7fffffff);
        }},
-      {"a frame too large", [](RawH2& s, std::uint32_t id) { s.send_frame(kData, kNoFlags, id, std::string(2 << 20, 'x')); }},
-      {"push promise", [](RawH2& s, std::uint32_t id) { s.send_frame(kPushPromise, kEndHeaders, id, std::string("\0\0\0\2", 4)); }},
+      {"a frame too large",
+       [](RawH2& s, std::uint32_t id) { s.send_frame(kData, kNoFlags, id, std::string(2 << 20, 'x')); }},
+      {"push promise",
+       [](RawH2& s, std::uint32_t id) { s.send_frame(kPushPromise, kEndHeaders, id, std::string("\0\0\0\2", 4)); }},
       {"garbage", [](RawH2& s, std::uint32_t) { s.send_bytes(noise(4000)); }},
   };
   for (const auto& one : table) {
@@ -304,9 +330,9 @@ TEST_P(HttpStatusTest, AnHttpErrorMeansTheSameThroughFicus) {
   RawUpstream upstream;
   const auto channel = make_channel(reach(upstream.address()));
   const std::pair<const char*, StatusCode> table[] = {
-      {"400", StatusCode::INTERNAL}, {"401", StatusCode::UNAUTHENTICATED}, {"403", StatusCode::PERMISSION_DENIED},
-      {"404", StatusCode::UNIMPLEMENTED}, {"429", StatusCode::UNAVAILABLE}, {"502", StatusCode::UNAVAILABLE},
-      {"503", StatusCode::UNAVAILABLE}, {"504", StatusCode::UNAVAILABLE}, {"418", StatusCode::UNKNOWN}};
+      {"400", StatusCode::INTERNAL},      {"401", StatusCode::UNAUTHENTICATED}, {"403", StatusCode::PERMISSION_DENIED},
+      {"404", StatusCode::UNIMPLEMENTED}, {"429", StatusCode::UNAVAILABLE},     {"502", StatusCode::UNAVAILABLE},
+      {"503", StatusCode::UNAVAILABLE},   {"504", StatusCode::UNAVAILABLE},     {"418", StatusCode::UNKNOWN}};
   for (const auto& [http, code] : table) {
     ClientCall one(channel, kPath);  // its headers go out as soon as the raw upstream accepts
     const auto request = upstream.next_request();

@@ -43,10 +43,10 @@ class ThroughFicus : public ::testing::TestWithParam<Via> {
   std::unique_ptr<FicusProcess> ficus_;
 };
 
-#define FICUS_DIRECT_AND_THROUGH(suite)                                                          \
-  INSTANTIATE_TEST_SUITE_P(Via, suite, ::testing::Values(Via::kDirect, Via::kFicus),             \
-                           [](const ::testing::TestParamInfo<Via>& param_info) {                  \
-                             return param_info.param == Via::kDirect ? "Direct" : "Ficus";       \
+#define FICUS_DIRECT_AND_THROUGH(suite)                                                    \
+  INSTANTIATE_TEST_SUITE_P(Via, suite, ::testing::Values(Via::kDirect, Via::kFicus),       \
+                           [](const ::testing::TestParamInfo<Via>& param_info) {           \
+                             return param_info.param == Via::kDirect ? "Direct" : "Ficus"; \
                            })
 
 }  // namespace ficus::e2e

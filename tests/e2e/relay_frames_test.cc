@@ -1,5 +1,5 @@
-// Issue section 2, frame by frame, with raw HTTP/2 on both sides: what is in the messages and the metadata is not ficus's
-// business and arrives as it was sent, in the same order.
+// Issue section 2, frame by frame, with raw HTTP/2 on both sides: what is in the messages and the metadata is not
+// ficus's business and arrives as it was sent, in the same order.
 #include <algorithm>
 
 #include "tests/e2e/relay_fixture.h"
@@ -38,7 +38,7 @@ HeaderList with_prefix(const HeaderList& headers, const std::string& prefix) {
   return found;
 }
 
-const HeaderList kMixed = {{"a-z", "1"}, {"a-b-bin", "AAEC"}, {"a-z", "2"}, {"a-a", ""}, {"a-b-bin", "AAED,AAEE"},
+const HeaderList kMixed = {{"a-z", "1"}, {"a-b-bin", "AAEC"},     {"a-z", "2"}, {"a-a", ""}, {"a-b-bin", "AAED,AAEE"},
                            {"a-z", "1"}, {"a-spaces", "in  side"}};
 
 TEST_P(RelayFramesTest, RequestMetadataKeepsItsOrderAndRepetitions) {
@@ -62,7 +62,8 @@ TEST_P(RelayFramesTest, ResponseMetadataAndTrailersKeepTheirOrderAndRepetitions)
 
 TEST_P(RelayFramesTest, ATrailersOnlyAnswerStaysOne) {
   ASSERT_NO_FATAL_FAILURE(begin());
-  server_->send_headers(served_, grpc_response({{"grpc-status", "5"}, {"grpc-message", "no%20such%C3%B6"}, {"x-t", "1"}}), true);
+  server_->send_headers(served_,
+                        grpc_response({{"grpc-status", "5"}, {"grpc-message", "no%20such%C3%B6"}, {"x-t", "1"}}), true);
   ASSERT_TRUE(client_->wait_over(stream_));
   const RawH2::Stream got = client_->stream(stream_);
   ASSERT_EQ(got.blocks.size(), 1u) << "one header block became several";
@@ -74,8 +75,10 @@ TEST_P(RelayFramesTest, ATrailersOnlyAnswerStaysOne) {
 }
 
 TEST_P(RelayFramesTest, AuthorityContentTypeAndPathArriveAsSent) {
-  HeaderList head = grpc_request("/a.B/C", {{"user-agent", "test/1 (x; y)"}, {"grpc-encoding", "snappy"},
-                                            {"grpc-accept-encoding", "identity,snappy"}, {"x-n", "1"}});
+  HeaderList head = grpc_request("/a.B/C", {{"user-agent", "test/1 (x; y)"},
+                                            {"grpc-encoding", "snappy"},
+                                            {"grpc-accept-encoding", "identity,snappy"},
+                                            {"x-n", "1"}});
   for (auto& [name, value] : head) {
     if (name == "content-type") value = "application/grpc+flatbuffers";
     if (name == ":authority") value = "Some-Host.example:1234";
@@ -212,7 +215,8 @@ TEST_P(RelayFramesTest, InformationalAnswersDoNotHideTheRealOne) {
   server_->send_headers(served_, grpc_trailers(0, {{"x-last", "1"}}), true);
   ASSERT_TRUE(client_->wait_over(stream_));
   RawH2::Stream got = client_->stream(stream_);
-  if (find_header(got.blocks.at(0), ":status") == "103") got.blocks.erase(got.blocks.begin());  // may be passed on, or not
+  if (find_header(got.blocks.at(0), ":status") == "103")
+    got.blocks.erase(got.blocks.begin());  // may be passed on, or not
   ASSERT_EQ(got.blocks.size(), 2u);
   EXPECT_EQ(find_header(got.blocks[0], "x-real"), "1");
   EXPECT_EQ(find_header(got.blocks[1], "x-last"), "1");

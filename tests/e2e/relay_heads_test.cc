@@ -63,8 +63,12 @@ std::string grpc_status(const RawH2::Stream& stream) {
 // ---- what is taken out
 
 TEST_F(RelayHeadsTest, FicusHeadersOfAClientAreDropped) {
-  const HeaderList head = arrives({{"x-ficus-side", "new"}, {"x-ficus-", "1"}, {"x-ficus-shadow", "0"},
-                                   {"x-ficus-shadow", "yes"}, {"x-ficusnot", "kept"}, {"y-ficus-a", "kept"}});
+  const HeaderList head = arrives({{"x-ficus-side", "new"},
+                                   {"x-ficus-", "1"},
+                                   {"x-ficus-shadow", "0"},
+                                   {"x-ficus-shadow", "yes"},
+                                   {"x-ficusnot", "kept"},
+                                   {"y-ficus-a", "kept"}});
   ASSERT_FALSE(head.empty());
   for (const auto& [name, value] : head) EXPECT_NE(name.rfind("x-ficus-", 0), 0u) << name << ": " << value;
   EXPECT_EQ(find_header(head, "x-ficusnot"), "kept");
@@ -73,9 +77,12 @@ TEST_F(RelayHeadsTest, FicusHeadersOfAClientAreDropped) {
 
 TEST_F(RelayHeadsTest, ConnectionHeadersNeverReachTheUpstream) {
   // RFC 9113 8.2.2 calls such a request malformed, so that refusing the stream is right too; forwarding never is.
-  for (const auto& [name, value] : HeaderList{{"connection", "keep-alive, x-hop"}, {"keep-alive", "timeout=5"},
-                                              {"proxy-connection", "close"}, {"transfer-encoding", "chunked"},
-                                              {"upgrade", "h2c"}, {"te", "gzip"}}) {
+  for (const auto& [name, value] : HeaderList{{"connection", "keep-alive, x-hop"},
+                                              {"keep-alive", "timeout=5"},
+                                              {"proxy-connection", "close"},
+                                              {"transfer-encoding", "chunked"},
+                                              {"upgrade", "h2c"},
+                                              {"te", "gzip"}}) {
     const std::uint32_t stream = client_->open(grpc_request(kPath, {{name, value}}), true);
     const auto request = upstream_.next_request(kQuiet);
     if (request) {
@@ -129,10 +136,13 @@ TEST_F(RelayHeadsTest, ATraceThatCameIsContinuedByAChild) {
 
 TEST_F(RelayHeadsTest, AMalformedTraceIsReplacedByANewOne) {
   const std::string good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-  const std::string bad[] = {"", "garbage", "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+  const std::string bad[] = {"",
+                             "garbage",
+                             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
                              "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
                              "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-                             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", good + "-extra",
+                             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                             good + "-extra",
                              good.substr(0, 54)};
   for (const std::string& value : bad) {
     const HeaderList head = arrives({{"traceparent", value}});
@@ -154,7 +164,8 @@ TEST_F(RelayHeadsTest, TwoTraceparentsAreNotContinued) {
 
 // Nanoseconds of a grpc-timeout value; -1 if malformed.
 double timeout_ns(const std::string& value) {
-  static const std::map<char, double> kUnits = {{'H', 3600e9}, {'M', 60e9}, {'S', 1e9}, {'m', 1e6}, {'u', 1e3}, {'n', 1}};
+  static const std::map<char, double> kUnits = {{'H', 3600e9}, {'M', 60e9}, {'S', 1e9},
+                                                {'m', 1e6},    {'u', 1e3},  {'n', 1}};
   if (!std::regex_match(value, std::regex("[0-9]{1,8}[HMSmun]"))) return -1;
   return std::stod(value.substr(0, value.size() - 1)) * kUnits.at(value.back());
 }
@@ -184,12 +195,14 @@ TEST_F(RelayHeadsTest, TheLargestTimeoutDoesNotOverflow) {
 TEST_F(RelayHeadsTest, ATimeoutOfNothingReachesNobody) {
   for (const char* value : {"0n", "0S", "00000000H"}) {
     const RawH2::Stream got = refused(grpc_request(kPath, {{"grpc-timeout", value}}));
-    EXPECT_TRUE(grpc_status(got) == "4" || grpc_status(got) == "3" || grpc_status(got) == "13") << value << ": " << grpc_status(got);
+    EXPECT_TRUE(grpc_status(got) == "4" || grpc_status(got) == "3" || grpc_status(got) == "13")
+        << value << ": " << grpc_status(got);
   }
 }
 
 TEST_F(RelayHeadsTest, TwoTimeoutsAreNeverReadDifferentlyHereAndThere) {
-  const std::uint32_t stream = client_->open(grpc_request(kPath, {{"grpc-timeout", "20S"}, {"grpc-timeout", "40S"}}), true);
+  const std::uint32_t stream =
+      client_->open(grpc_request(kPath, {{"grpc-timeout", "20S"}, {"grpc-timeout", "40S"}}), true);
   const auto request = upstream_.next_request(kQuiet);
   if (request) {
     EXPECT_EQ(find_all(request->head, "grpc-timeout").size(), 1u);
@@ -208,7 +221,8 @@ TEST_F(RelayHeadsTest, AnExpiredTimeoutEndsTheCallHereAndCancelsTheUpstream) {
   ASSERT_TRUE(client_->wait_over(stream)) << "the timeout is not enforced here";
   EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(240));
   EXPECT_EQ(grpc_status(client_->stream(stream)), "4");
-  EXPECT_EQ(find_header(client_->stream(stream).blocks.back(), "grpc-message").value_or("").rfind("policy-new: ", 0), 0u)
+  EXPECT_EQ(find_header(client_->stream(stream).blocks.back(), "grpc-message").value_or("").rfind("policy-new: ", 0),
+            0u)
       << "does not say whom the call waited for";
   ASSERT_TRUE(request->connection->wait_over(request->stream));
   EXPECT_EQ(request->connection->stream(request->stream).reset, kCancel);
@@ -231,7 +245,8 @@ TEST_F(RelayHeadsTest, AnExpiredTimeoutEndsACallInTheMiddleOfItsAnswer) {
 TEST_F(RelayHeadsTest, AMalformedTimeoutIsRefused) {
   for (const char* value : {"", "5", "S", "-1S", "123456789S", "5X", "1.5S", " 5S", "5 S", "5s"}) {
     const RawH2::Stream got = refused(grpc_request(kPath, {{"grpc-timeout", value}}));
-    EXPECT_TRUE(grpc_status(got) == "3" || grpc_status(got) == "13") << "'" << value << "': grpc-status " << grpc_status(got);
+    EXPECT_TRUE(grpc_status(got) == "3" || grpc_status(got) == "13")
+        << "'" << value << "': grpc-status " << grpc_status(got);
   }
   expect_connection_still_works();
 }
@@ -284,10 +299,15 @@ TEST_F(RelayHeadsTest, AMethodOtherThanPostNeverReachesTheUpstream) {
 TEST_F(RelayHeadsTest, MalformedHeadsEndTheirStreamOnly) {
   const HeaderList request = grpc_request(kPath);
   const HeaderList heads[] = {
-      without(request, ":path"), without(request, ":method"), without(request, ":scheme"),
-      grpc_request(kPath, {{"Upper-Case", "1"}}), grpc_request(kPath, {{":late-pseudo", "1"}}),
-      grpc_request(kPath, {{":path", "/again/Twice"}}), grpc_request(kPath, {{"x-nul", std::string("a\0b", 3)}}),
-      grpc_request(kPath, {{"x-newline", "a\r\nb: c"}}), grpc_request(kPath, {{"", "no name"}}),
+      without(request, ":path"),
+      without(request, ":method"),
+      without(request, ":scheme"),
+      grpc_request(kPath, {{"Upper-Case", "1"}}),
+      grpc_request(kPath, {{":late-pseudo", "1"}}),
+      grpc_request(kPath, {{":path", "/again/Twice"}}),
+      grpc_request(kPath, {{"x-nul", std::string("a\0b", 3)}}),
+      grpc_request(kPath, {{"x-newline", "a\r\nb: c"}}),
+      grpc_request(kPath, {{"", "no name"}}),
   };
   for (const HeaderList& head : heads) {
     const RawH2::Stream got = refused(head);
@@ -317,8 +337,9 @@ TEST_F(RelayHeadsTest, TheLettersOfTheContentTypeHaveNoCase) {
 
 TEST(RelayWithoutDefaultUpstreamTest, AMethodNobodyTakesIsUnimplemented) {
   ScriptedUpstream legacy, fresh;
-  const auto ficus = start_ficus(two_sided_policy({.legacy = legacy.address(), .new_ = fresh.address(), .default_upstream = false}),
-                                 {.files = {{"insurance.pb", insurance_schema()}}});
+  const auto ficus =
+      start_ficus(two_sided_policy({.legacy = legacy.address(), .new_ = fresh.address(), .default_upstream = false}),
+                  {.files = {{"insurance.pb", insurance_schema()}}});
   const UnaryReply reply = call(make_channel(ficus->address()), "/some.Other/Method", "m");
   EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_EQ(legacy.calls() + fresh.calls(), 0u);

@@ -1,6 +1,6 @@
 // Everything at once, for lifetimes rather than for answers: calls of every shape that end at random moments on either
-// side, upstreams that come and go, reloads and scrapes in between. What succeeds must be right, every shadow begun must
-// have its verdict, nothing may stay open, and under a sanitizer nothing may be reported.
+// side, upstreams that come and go, reloads and scrapes in between. What succeeds must be right, every shadow begun
+// must have its verdict, nothing may stay open, and under a sanitizer nothing may be reported.
 #include <signal.h>
 
 #include <random>
@@ -15,16 +15,23 @@ namespace {
 Script unruly(std::uint32_t seed) {
   return [turn = std::make_shared<std::atomic<std::uint32_t>>(seed)](UpstreamCall& call) {
     switch ((*turn)++ % 9) {
-      case 0: return grpc::Status(grpc::StatusCode::ABORTED, "at once");
-      case 1: call.read(); return grpc::Status(grpc::StatusCode::INTERNAL, "after one message");
-      case 2: call.send_initial_metadata(); call.wait_cancelled(std::chrono::milliseconds(30)); return grpc::Status::OK;
+      case 0:
+        return grpc::Status(grpc::StatusCode::ABORTED, "at once");
+      case 1:
+        call.read();
+        return grpc::Status(grpc::StatusCode::INTERNAL, "after one message");
+      case 2:
+        call.send_initial_metadata();
+        call.wait_cancelled(std::chrono::milliseconds(30));
+        return grpc::Status::OK;
       case 3: {
         const std::string block = noise(70000);
         for (int i = 0; i < 8 && call.write(block); ++i) {
         }
         return grpc::Status::OK;
       }
-      default: return echo()(call);
+      default:
+        return echo()(call);
     }
   };
 }
@@ -36,7 +43,8 @@ TEST_F(RelayStressTest, AnythingAtAnyTimeLeavesNothingBehind) {
   new_.set_script(unruly(4));
   TwoSided shadowed = parts();
   shadowed.rules = shady("percent: 100, deadline: 50ms, max_in_flight: 8") +
-                   "  - {name: inquiry-pilot, capability: inquiry, tenants: [pilot], stage: canary, reads: {canary: {percent: 50, by: key}, shadow: {percent: 50}}}\n";
+                   "  - {name: inquiry-pilot, capability: inquiry, tenants: [pilot], stage: canary, reads: {canary: "
+                   "{percent: 50, by: key}, shadow: {percent: 50}}}\n";
   FicusOptions two_workers = options();
   two_workers.workers = 2;
   start(shadowed, two_workers);
@@ -59,7 +67,8 @@ TEST_F(RelayStressTest, AnythingAtAnyTimeLeavesNothingBehind) {
         const char* const names[] = {"GetPolicy", "ListPolicies", "StreamHistory", "EndorseAddress"};
         ClientCall one(channel, method(names[random() % 4]), how);
         ++calls;
-        const std::string message = get_policy_request("P-" + std::to_string(random() % 50), random() % 5 == 0 ? random() % 300000 : random() % 50);
+        const std::string message = get_policy_request("P-" + std::to_string(random() % 50),
+                                                       random() % 5 == 0 ? random() % 300000 : random() % 50);
         const auto messages = 1 + random() % 3;
         bool cancelled = false;
         for (std::uint32_t i = 0; i < messages && !cancelled; ++i) {
@@ -71,8 +80,10 @@ TEST_F(RelayStressTest, AnythingAtAnyTimeLeavesNothingBehind) {
         if (random() % 8 == 0) continue;  // never reads; the destructor cancels
         std::size_t echoed = 0;
         while (auto answer = one.read()) {
-          if (*answer == message) ++echoed;
-          else if (answer->size() != 70000) ++wrong;
+          if (*answer == message)
+            ++echoed;
+          else if (answer->size() != 70000)
+            ++wrong;
         }
         const grpc::Status status = one.finish();
         if (status.ok() && echoed > messages) ++wrong;
@@ -86,7 +97,8 @@ TEST_F(RelayStressTest, AnythingAtAnyTimeLeavesNothingBehind) {
       const auto client = RawH2::connect(ficus_->address());
       for (int i = 0; i < 5; ++i) {
         const std::uint32_t stream = client->open(grpc_request(method("GetPolicy"), {{"x-tenant-id", "shady"}}));
-        client->send_data(stream, grpc_frame(get_policy_request("P-1", random() % 100000)), random() % 2 == 0, std::chrono::milliseconds(5));
+        client->send_data(stream, grpc_frame(get_policy_request("P-1", random() % 100000)), random() % 2 == 0,
+                          std::chrono::milliseconds(5));
         if (random() % 3 == 0) client->send_reset(stream, random() % 14);
       }
       random() % 2 == 0 ? client->abort() : client->close();
@@ -105,7 +117,9 @@ TEST_F(RelayStressTest, AnythingAtAnyTimeLeavesNothingBehind) {
   EXPECT_EQ(wrong, 0) << "of " << calls;
   EXPECT_TRUE(wait_until([&] { return metric("ficus_streams") == 0; })) << ficus_->metrics().print("ficus_streams");
   // Of some two thousand. gRPC C++ itself may keep one whose channel went away while it was connecting.
-  EXPECT_TRUE(wait_until([&] { return metric("ficus_connections", {{"peer", "client"}}) <= 4; })) << ficus_->metrics().print("ficus_connections");
+  EXPECT_TRUE(wait_until([&] {
+    return metric("ficus_connections", {{"peer", "client"}}) <= 4;
+  })) << ficus_->metrics().print("ficus_connections");
   EXPECT_TRUE(wait_until([&] { return begun() == metric("ficus_shadow_verdicts_total"); })) << shadow_metrics();
   EXPECT_GT(begun(), 0);
   EXPECT_TRUE(wait_until([&] { return legacy_.running() + new_.running() == 0; }));

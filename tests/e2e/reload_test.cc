@@ -17,8 +17,10 @@ class ReloadTest : public TwoSidedTest {
   // The tenant "mover" reads from that side; nothing else differs.
   std::string policy(const std::string& side) const {
     TwoSided moved = parts();
-    moved.rules = kRules + "  - {name: inquiry-mover, capability: inquiry, tenants: [mover], stage: shadow, reads: {serve: " + side +
-                  ", shadow: {percent: 0}}}\n";
+    moved.rules =
+        kRules +
+        "  - {name: inquiry-mover, capability: inquiry, tenants: [mover], stage: shadow, reads: {serve: " + side +
+        ", shadow: {percent: 0}}}\n";
     return two_sided_policy(moved);
   }
   void start_at(const std::string& side) {
@@ -26,7 +28,9 @@ class ReloadTest : public TwoSidedTest {
     channel_ = make_channel(ficus_->address());
     ASSERT_EQ(get("mover", "P-1").message(), side);
   }
-  double reloads(const std::string& outcome) const { return metric("ficus_policy_reloads_total", {{"outcome", outcome}}); }
+  double reloads(const std::string& outcome) const {
+    return metric("ficus_policy_reloads_total", {{"outcome", outcome}});
+  }
   bool wait_side(const std::string& side) {
     return wait_until([&] { return get("mover", "P-1").message() == side; });
   }
@@ -113,7 +117,8 @@ TEST_F(ReloadTest, NoCallAndNoConnectionIsLostUnderLoad) {
     load.emplace_back([&] {
       const auto channel = make_channel(ficus_->address());
       while (!stop) {
-        const UnaryReply reply = call(channel, method("GetPolicy"), get_policy_request("P-1"), {.metadata = {{"x-tenant-id", "mover"}}});
+        const UnaryReply reply =
+            call(channel, method("GetPolicy"), get_policy_request("P-1"), {.metadata = {{"x-tenant-id", "mover"}}});
         ++calls;
         if (!reply.status.ok() || (reply.message() != "legacy" && reply.message() != "new")) ++failed;
       }
@@ -133,7 +138,8 @@ TEST_F(ReloadTest, NoCallAndNoConnectionIsLostUnderLoad) {
   EXPECT_EQ(failed, 0) << "of " << calls;
   EXPECT_FALSE(watcher->state().closed);
   EXPECT_TRUE(watcher->state().goaways.empty());
-  EXPECT_LE(metric("ficus_connections_total", {{"peer", "policy-legacy"}}), connected + 4) << "reloads drop warm connections";
+  EXPECT_LE(metric("ficus_connections_total", {{"peer", "policy-legacy"}}), connected + 4)
+      << "reloads drop warm connections";
   open_stream.write("still open");
   open_stream.writes_done();
   EXPECT_TRUE(open_stream.finish().ok());

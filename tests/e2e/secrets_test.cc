@@ -14,8 +14,10 @@ class SecretsTest : public ShadowTest {
 
   // What ficus wrote or shows, by where.
   std::vector<std::pair<std::string, std::string>> outputs() const {
-    return {{"the mismatch log", mismatch_log()}, {"the log", ficus_->log()},
-            {"/metrics", http_get(ficus_->admin(), "/metrics").body}, {"/policy", http_get(ficus_->admin(), "/policy").body},
+    return {{"the mismatch log", mismatch_log()},
+            {"the log", ficus_->log()},
+            {"/metrics", http_get(ficus_->admin(), "/metrics").body},
+            {"/policy", http_get(ficus_->admin(), "/policy").body},
             {"/readyz", http_get(ficus_->admin(), "/readyz").body}};
   }
   void expect_nowhere(const std::vector<std::string>& places) const {
@@ -32,7 +34,8 @@ class SecretsTest : public ShadowTest {
   }
 };
 
-std::string response_with(const std::string& variant, const std::string& field, const std::string& key, const std::string& value) {
+std::string response_with(const std::string& variant, const std::string& field, const std::string& key,
+                          const std::string& value) {
   insurance::GetPolicyResponse response;
   auto& policy = *response.mutable_policy();
   policy.set_policy_number("P-1");
@@ -63,13 +66,16 @@ TEST_F(SecretsTest, NothingPlantedInACallAppearsInAnyOutput) {
   new_.set_script(side("N"));
   TwoSided planted = parts();
   planted.rules = shady("percent: 100");
-  planted.new_extra = ", metadata: {set: {x-api-key: \"file:new.key\", x-inline: \"" + secret("inline-metadata") + "\"}}";
+  planted.new_extra =
+      ", metadata: {set: {x-api-key: \"file:new.key\", x-inline: \"" + secret("inline-metadata") + "\"}}";
   planted.inquiry_extra += "    overrides: {metadata: x-side, token: \"file:qa.token\"}\n";
   FicusOptions with_files = options();
   with_files.files = {{"new.key", secret("upstream-key") + "\n"}, {"qa.token", secret("override-token") + "\n"}};
   start(planted, with_files);
-  const Metadata metadata = {{"authorization", "Bearer " + secret("authorization")}, {"x-note-bin", secret("binary-metadata")},
-                             {"cookie", secret("cookie")}, {"x-side", "new;" + secret("wrong-token")}};
+  const Metadata metadata = {{"authorization", "Bearer " + secret("authorization")},
+                             {"x-note-bin", secret("binary-metadata")},
+                             {"cookie", secret("cookie")},
+                             {"x-side", "new;" + secret("wrong-token")}};
   ASSERT_TRUE(get("shady", secret("business-key"), metadata).status.ok());
   ASSERT_TRUE(wait_traces(1)) << shadow_metrics();
   ASSERT_TRUE(get("shady", "P-1", {{"x-side", "new;" + secret("override-token")}}).status.ok());
@@ -91,9 +97,9 @@ TEST_F(SecretsTest, NothingPlantedInACallAppearsInAnyOutput) {
   endorse("shady", {{"x-ficus-shadow", "1"}, {"authorization", secret("authorization")}});
 
   EXPECT_GE(traces().at(0).differences_size(), 4);
-  expect_nowhere({"response-metadata", "trailers", "field", "map-key", "map-value", "authorization", "binary-metadata", "cookie",
-                  "business-key", "override-token", "wrong-token", "upstream-key", "inline-metadata", "grpc-message",
-                  "status-details", "second-tenant", "tenant-nobody-named", "method"});
+  expect_nowhere({"response-metadata", "trailers", "field", "map-key", "map-value", "authorization", "binary-metadata",
+                  "cookie", "business-key", "override-token", "wrong-token", "upstream-key", "inline-metadata",
+                  "grpc-message", "status-details", "second-tenant", "tenant-nobody-named", "method"});
 }
 
 TEST_F(SecretsTest, EqualValuesHaveEqualHashesAndDifferentOnesDifferentHashes) {
@@ -139,7 +145,8 @@ TEST_F(SecretsTest, AFullDiskCostsTracesAndNoCall) {
   start(shadowed, {.flags = {"--mismatch-log", "/dev/full"}});
   for (int i = 0; i < 5; ++i) expect_read("P-1");
   EXPECT_TRUE(wait_verdict("mismatch", 5)) << shadow_metrics();
-  EXPECT_TRUE(ficus_->wait_metric("ficus_traces_total", {{"outcome", "dropped"}}, 1)) << ficus_->metrics().print("ficus_traces");
+  EXPECT_TRUE(ficus_->wait_metric("ficus_traces_total", {{"outcome", "dropped"}}, 1))
+      << ficus_->metrics().print("ficus_traces");
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ class ShadowTest : public TwoSidedTest {
  protected:
   // The rule of shady with these shadow settings: "percent: 100, deadline: 300ms".
   static std::string shady(const std::string& shadow, const std::string& stage = "stage: shadow") {
-    return "  - {name: inquiry-shady, capability: inquiry, tenants: [shady], " + stage + ", reads: {shadow: {" + shadow + "}}}\n";
+    return "  - {name: inquiry-shady, capability: inquiry, tenants: [shady], " + stage + ", reads: {shadow: {" +
+           shadow + "}}}\n";
   }
   void start_shadowing(const std::string& shadow = "percent: 100", const std::string& inquiry_extra = {},
                        const std::string& new_address = {}) {

@@ -70,7 +70,8 @@ TEST_F(ShadowMannersTest, AShadowThatTakesNoBytesOfTheRequestNeverDelaysTheClien
   start_shadowing("percent: 100, deadline: 500ms", {}, upstream.address());
   const auto begin = Clock::now();
   for (int i = 0; i < 10; ++i) {
-    const UnaryReply reply = call(channel_, method("GetPolicy"), get_policy_request("P-1", 500000), {.metadata = {{"x-tenant-id", "shady"}}});
+    const UnaryReply reply = call(channel_, method("GetPolicy"), get_policy_request("P-1", 500000),
+                                  {.metadata = {{"x-tenant-id", "shady"}}});
     ASSERT_TRUE(reply.status.ok()) << reply.status.error_message();
   }
   EXPECT_LT(Clock::now() - begin, std::chrono::seconds(10));
@@ -110,7 +111,8 @@ TEST_F(ShadowMannersTest, AHugePrimaryAnswerReachesTheClientWholeAndIsNotHeld) {
   });
   start_shadowing();
   const std::size_t before = ficus_->peak_memory_bytes();
-  const UnaryReply reply = call(channel_, method("StreamHistory"), get_policy_request("P-1"), {.metadata = {{"x-tenant-id", "shady"}}});
+  const UnaryReply reply =
+      call(channel_, method("StreamHistory"), get_policy_request("P-1"), {.metadata = {{"x-tenant-id", "shady"}}});
   ASSERT_TRUE(reply.status.ok());
   ASSERT_EQ(reply.messages.size(), 40u);
   for (const std::string& message : reply.messages) ASSERT_TRUE(message == block);
@@ -192,7 +194,9 @@ TEST_F(ShadowMannersTest, AClientThatCancelsBeforeTheAnswerMakesTheCallIncompara
   client.writes_done();
   ASSERT_TRUE(new_.wait_call(0));
   client.cancel();
-  EXPECT_TRUE(ficus_->wait_metric("ficus_shadow_verdicts_total", {{"verdict", "incomparable"}, {"reason", "primary_failed"}}, 1)) << shadow_metrics();
+  EXPECT_TRUE(ficus_->wait_metric("ficus_shadow_verdicts_total",
+                                  {{"verdict", "incomparable"}, {"reason", "primary_failed"}}, 1))
+      << shadow_metrics();
   expect_books_balance(1);
 }
 
@@ -227,7 +231,9 @@ TEST_F(ShadowMannersTest, ShadowsInFlightStayWithinTheirLimit) {
   ASSERT_TRUE(new_.wait_call(2));
   EXPECT_TRUE(stays([&] { return new_.calls() == 3; })) << new_.calls() << " in flight";
   gate_.open();
-  EXPECT_TRUE(wait_until([&] { return metric("ficus_shadow_verdicts_total") + metric("ficus_not_shadowed_total") == 20; })) << shadow_metrics();
+  EXPECT_TRUE(wait_until([&] {
+    return metric("ficus_shadow_verdicts_total") + metric("ficus_not_shadowed_total") == 20;
+  })) << shadow_metrics();
   EXPECT_GE(metric("ficus_limit_hits_total"), 17) << shadow_metrics();
   expect_books_balance(3);
   expect_read();
@@ -242,7 +248,9 @@ TEST_F(ShadowMannersTest, TheUpstreamsOwnLimitAbandonsShadowsAndFailsNoClient) {
   start(limited, options());
   ASSERT_NO_FATAL_FAILURE(expect_quick_reads(10));
   EXPECT_LE(new_.calls(), 2u);
-  EXPECT_TRUE(wait_until([&] { return metric("ficus_shadow_verdicts_total") + metric("ficus_not_shadowed_total") == 10; })) << shadow_metrics();
+  EXPECT_TRUE(wait_until([&] {
+    return metric("ficus_shadow_verdicts_total") + metric("ficus_not_shadowed_total") == 10;
+  })) << shadow_metrics();
   expect_books_balance(2);
 }
 
@@ -253,15 +261,30 @@ TEST_F(ShadowMannersTest, EveryShadowBegunEndsInExactlyOneVerdictUnderLoadAndFau
       while (call.read()) {
       }
       switch (turn % 11) {
-        case 0: return grpc::Status(grpc::StatusCode::NOT_FOUND, "no");
-        case 1: return grpc::Status(grpc::StatusCode::UNAVAILABLE, "busy");
-        case 2: return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full");
-        case 3: call.wait_cancelled(std::chrono::milliseconds(400)); return grpc::Status(grpc::StatusCode::CANCELLED, "late");
-        case 4: call.write("half"); return grpc::Status(grpc::StatusCode::INTERNAL, "broke");
-        case 5: call.write(noise(1500000)); return grpc::Status::OK;
-        case 6: call.write(policy_response("P-1", name == "legacy" ? 1 : 2)); return grpc::Status::OK;
-        case 7: call.write("\xff not a message"); return grpc::Status::OK;
-        default: call.write(policy_response("P-1")); return grpc::Status::OK;
+        case 0:
+          return grpc::Status(grpc::StatusCode::NOT_FOUND, "no");
+        case 1:
+          return grpc::Status(grpc::StatusCode::UNAVAILABLE, "busy");
+        case 2:
+          return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full");
+        case 3:
+          call.wait_cancelled(std::chrono::milliseconds(400));
+          return grpc::Status(grpc::StatusCode::CANCELLED, "late");
+        case 4:
+          call.write("half");
+          return grpc::Status(grpc::StatusCode::INTERNAL, "broke");
+        case 5:
+          call.write(noise(1500000));
+          return grpc::Status::OK;
+        case 6:
+          call.write(policy_response("P-1", name == "legacy" ? 1 : 2));
+          return grpc::Status::OK;
+        case 7:
+          call.write("\xff not a message");
+          return grpc::Status::OK;
+        default:
+          call.write(policy_response("P-1"));
+          return grpc::Status::OK;
       }
     };
   };

@@ -12,11 +12,13 @@ TEST_F(ShadowTest, TheOtherSideGetsTheSameRequestWithTheMarkerAndASpanOfItsOwn) 
   start_shadowing();
   const std::string trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
   const std::string request = get_policy_request("P-7", 3000);
-  const UnaryReply reply =
-      call(channel_, method("GetPolicy"), request,
-           {.metadata = {{"x-tenant-id", "shady"}, {"x-some-bin", std::string("\0\1\2", 3)}, {"x-again", "1"}, {"x-again", "2"},
-                         {"traceparent", "00-" + trace_id + "-00f067aa0ba902b7-01"}},
-            .authority = "policies.example"});
+  const UnaryReply reply = call(channel_, method("GetPolicy"), request,
+                                {.metadata = {{"x-tenant-id", "shady"},
+                                              {"x-some-bin", std::string("\0\1\2", 3)},
+                                              {"x-again", "1"},
+                                              {"x-again", "2"},
+                                              {"traceparent", "00-" + trace_id + "-00f067aa0ba902b7-01"}},
+                                 .authority = "policies.example"});
   EXPECT_EQ(reply.message(), "legacy");
   const auto primary = legacy_.wait_ended(0), shadow = new_.wait_ended(0);
   ASSERT_TRUE(shadow) << "no shadow came";
@@ -201,7 +203,8 @@ TEST_F(ShadowTest, EqualAnswersMatch) {
 TEST_F(ShadowTest, ADifferenceIsOneTraceWithPathValuesAndBothLegs) {
   legacy_.set_script(answer_response(policy_response("P-1", 42000)));
   new_.set_script(answer_response(policy_response("P-1", 42001)));
-  start_shadowing("percent: 100", "    compare: {plain: [\"policy.premium.**\"], severity: {critical: [\"policy.premium.**\"]}}\n");
+  start_shadowing("percent: 100",
+                  "    compare: {plain: [\"policy.premium.**\"], severity: {critical: [\"policy.premium.**\"]}}\n");
   const std::string trace_id = "4bf92f3577b34da6a3ce929d0e0e4736", parent = "00f067aa0ba902b7";
   expect_read("P-1", {{"traceparent", "00-" + trace_id + "-" + parent + "-01"}, {"x-consumer-id", "portal"}});
   ASSERT_TRUE(wait_traces(1)) << shadow_metrics();
@@ -286,7 +289,8 @@ TEST_F(ShadowTest, StreamsAreComparedMessageByMessage) {
   legacy_.set_script(answer({"", "", ""}));
   new_.set_script(answer({"", ""}));
   start_shadowing();
-  const UnaryReply reply = call(channel_, method("StreamHistory"), get_policy_request("P-1"), {.metadata = {{"x-tenant-id", "shady"}}});
+  const UnaryReply reply =
+      call(channel_, method("StreamHistory"), get_policy_request("P-1"), {.metadata = {{"x-tenant-id", "shady"}}});
   EXPECT_EQ(reply.messages.size(), 3u);
   ASSERT_TRUE(wait_traces(1)) << shadow_metrics();
   ASSERT_GE(traces().at(0).differences_size(), 1);
@@ -321,7 +325,9 @@ TEST_F(ShadowTest, WithoutASchemaDifferentBytesAreIncomparable) {
   EXPECT_TRUE(wait_verdict("match")) << shadow_metrics();
   new_.set_script(answer({"b"}));
   expect_read();
-  EXPECT_TRUE(ficus_->wait_metric("ficus_shadow_verdicts_total", {{"verdict", "incomparable"}, {"reason", "no_schema"}}, 1)) << shadow_metrics();
+  EXPECT_TRUE(
+      ficus_->wait_metric("ficus_shadow_verdicts_total", {{"verdict", "incomparable"}, {"reason", "no_schema"}}, 1))
+      << shadow_metrics();
 }
 
 }  // namespace

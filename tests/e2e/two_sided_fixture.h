@@ -19,7 +19,8 @@ inline const std::string kRules =
     "  - {name: inquiry-acme, capability: inquiry, tenants: [acme], stage: live, reads: {shadow: {percent: 0}}}\n"
     "  - {name: address-acme, capability: address, tenants: [acme], stage: live}\n"
     "  - {name: inquiry-shady, capability: inquiry, tenants: [shady], stage: shadow, reads: {shadow: {percent: 100}}}\n"
-    "  - {name: inquiry-pilot, capability: inquiry, tenants: [pilot], stage: canary, reads: {canary: {percent: 30, by: key}, shadow: {percent: 0}}}\n";
+    "  - {name: inquiry-pilot, capability: inquiry, tenants: [pilot], stage: canary, reads: {canary: {percent: 30, by: "
+    "key}, shadow: {percent: 0}}}\n";
 inline const std::string kKeyOfRequest = "    key: {request_field: policy_number, methods: {ListPolicies: none}}\n";
 
 // Reads the request, then says which side it is.
@@ -47,7 +48,9 @@ class TwoSidedTest : public ::testing::Test {
     return ficus_->metrics().sum(name, labels);
   }
   double begun() const { return metric("ficus_shadow_begun_total"); }
-  double verdicts(const std::string& verdict) const { return metric("ficus_shadow_verdicts_total", {{"verdict", verdict}}); }
+  double verdicts(const std::string& verdict) const {
+    return metric("ficus_shadow_verdicts_total", {{"verdict", verdict}});
+  }
   bool wait_verdicts(double count) const { return ficus_->wait_metric("ficus_shadow_verdicts_total", {}, count); }
 
   Gate gate_;  // for scripts to wait at: it outlives the upstreams, as what a script refers to must

@@ -10,7 +10,8 @@ namespace ficus::e2e {
 HttpReply http_get(const std::string& address, const std::string& target) {
   HttpReply reply;
   const Socket socket = connect_loopback(address);
-  if (!socket || !send_all(socket, "GET " + target + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n")) return reply;
+  if (!socket || !send_all(socket, "GET " + target + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n"))
+    return reply;
   const std::string all = read_to_end(socket);
   const auto blank = all.find("\r\n\r\n");
   if (blank == std::string::npos || all.rfind("HTTP/1.1 ", 0) != 0) return reply;

@@ -22,7 +22,8 @@ void keep_callback_queue() {
   };
   static Forever* const forever = [] {
     auto* one = new Forever;
-    one->stub.UnaryCall(&one->context, "/nobody/Answers", {}, &one->request, &one->response, [](const grpc::Status&) {});
+    one->stub.UnaryCall(&one->context, "/nobody/Answers", {}, &one->request, &one->response,
+                        [](const grpc::Status&) {});
     return one;
   }();
   static_cast<void>(forever);

@@ -49,7 +49,8 @@ class ClientCall {
   bool read_timed_out() const;
   // True once initial metadata has come; false if the call ended without, or after `limit`.
   bool wait_initial_metadata(std::chrono::milliseconds limit = kPatience);
-  // Reads what is left, then the status. kPatience without one: a DEADLINE_EXCEEDED whose message says the test gave up.
+  // Reads what is left, then the status. kPatience without one: a DEADLINE_EXCEEDED whose message says the test gave
+  // up.
   grpc::Status finish();
   void cancel();
 

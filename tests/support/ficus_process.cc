@@ -26,8 +26,9 @@ std::string json_text(const std::string& json, const std::string& name) {
   return close == std::string::npos ? std::string() : json.substr(open + 1, close - open - 1);
 }
 
-constexpr const char* kSanitizerMarks[] = {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:",
-                                           "WARNING: ThreadSanitizer", "AddressSanitizer:DEADLYSIGNAL"};
+constexpr const char* kSanitizerMarks[] = {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer",
+                                           "runtime error:", "WARNING: ThreadSanitizer",
+                                           "AddressSanitizer:DEADLYSIGNAL"};
 
 }  // namespace
 
@@ -44,9 +45,20 @@ FicusProcess::FicusProcess(FicusOptions options) : expect_ready_(options.expect_
 
 void FicusProcess::start(const FicusOptions& options) {
   const char* const other = std::getenv("FICUS_BINARY");  // a packaged or a release binary instead of this build's
-  std::vector<std::string> words = {other != nullptr ? other : FICUS_BINARY, "serve", "--policy", policy_path_, "--listen", options.listen,
-                                    "--admin", "127.0.0.1:0", "--workers", std::to_string(options.workers),
-                                    "--port-file", dir_.path("ports.json"), "--drain-timeout", std::to_string(options.drain_seconds)};
+  std::vector<std::string> words = {other != nullptr ? other : FICUS_BINARY,
+                                    "serve",
+                                    "--policy",
+                                    policy_path_,
+                                    "--listen",
+                                    options.listen,
+                                    "--admin",
+                                    "127.0.0.1:0",
+                                    "--workers",
+                                    std::to_string(options.workers),
+                                    "--port-file",
+                                    dir_.path("ports.json"),
+                                    "--drain-timeout",
+                                    std::to_string(options.drain_seconds)};
   words.insert(words.end(), options.flags.begin(), options.flags.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -60,7 +72,7 @@ void FicusProcess::start(const FicusOptions& options) {
   const int log = ::open(dir_.path("stderr.log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
 
   pid_ = ::fork();
-  if (pid_ == 0) {  // only async-signal-safe calls from here on: this process has threads
+  if (pid_ == 0) {                       // only async-signal-safe calls from here on: this process has threads
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test killed by ctest leaves no ficus behind
     ::dup2(log, STDERR_FILENO);
     ::dup2(log, STDOUT_FILENO);
@@ -101,8 +113,8 @@ FicusProcess::~FicusProcess() {
   if (exit_ && *exit_ < 0 && *exit_ != -SIGKILL) ADD_FAILURE() << "ficus died of signal " << -*exit_;
   if (expect_ready_ && exit_ && *exit_ > 0 && *exit_ != 4) ADD_FAILURE() << "ficus ended with code " << *exit_;
   if (::testing::Test::HasFailure()) {
-    std::cerr << "---- ficus's log (pid " << pid_ << ")\n" << (text.size() > 40000 ? text.substr(text.size() - 40000) : text)
-              << "---- end of ficus's log\n";
+    std::cerr << "---- ficus's log (pid " << pid_ << ")\n"
+              << (text.size() > 40000 ? text.substr(text.size() - 40000) : text) << "---- end of ficus's log\n";
   }
 }
 

@@ -24,10 +24,10 @@ struct FicusOptions {
   std::map<std::string, std::string> files;  // beside it: schemas, secrets
   int workers = 1;
   std::string listen = "127.0.0.1:0";
-  std::vector<std::string> flags;            // e.g. {"--mismatch-log", path}
+  std::vector<std::string> flags;  // e.g. {"--mismatch-log", path}
   double drain_seconds = 2;
   std::map<std::string, std::string> environment;  // added to ours
-  bool expect_ready = true;  // false: the test expects the start to fail and asks wait_exit()
+  bool expect_ready = true;                        // false: the test expects the start to fail and asks wait_exit()
 };
 
 class FicusProcess {
@@ -45,7 +45,8 @@ class FicusProcess {
   const std::string& policy_path() const { return policy_path_; }
 
   MetricsSnapshot metrics() const;
-  // Scrapes until the sum reaches `at_least`; false after `limit`. Counters are written after the client has its answer.
+  // Scrapes until the sum reaches `at_least`; false after `limit`. Counters are written after the client has its
+  // answer.
   bool wait_metric(const std::string& name, MetricsSnapshot::Labels labels, double at_least,
                    std::chrono::milliseconds limit = kPatience) const;
   bool ready() const { return http_get(admin_, "/readyz").status == 200; }

@@ -56,7 +56,8 @@ class H2Client:
         self.events = []
         self.closed = False
         if settings:
-            self.h2.local_settings = h2.settings.Settings(client=True, initial_values={**dict(self.h2.local_settings), **settings})
+            self.h2.local_settings = h2.settings.Settings(
+                client=True, initial_values={**dict(self.h2.local_settings), **settings})
             self.h2.max_inbound_frame_size = self.h2.local_settings.max_frame_size
         self.h2.initiate_connection()
         self.flush()
@@ -142,7 +143,7 @@ class H2Client:
 
 
 class H2Upstream:
-    """Echoes each request's bytes when it ended; `respond(server, connection, stream, headers, data)` may do otherwise."""
+    """Echoes each request's bytes when it ended; `respond(server, connection, stream, headers, data)` may differ."""
 
     def __init__(self, settings=None, respond=None):
         self.listener = socket.create_server(("127.0.0.1", 0))

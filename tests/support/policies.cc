@@ -26,7 +26,9 @@ std::string pass_through_policy(const std::vector<std::string>& endpoints, const
   return "apiVersion: ficus/v1\n"
          "name: relay\n"
          "upstreams:\n"
-         "  policy-new: {endpoints: [" + list + "]" + upstream_extra + "}\n"
+         "  policy-new: {endpoints: [" +
+         list + "]" + upstream_extra +
+         "}\n"
          "default_upstream: policy-new\n"
          "ownership_epoch: 1\n";
 }
@@ -36,8 +38,11 @@ std::string two_sided_policy(const TwoSided& parts) {
       "apiVersion: ficus/v1\n"
       "name: insurer-test\n"
       "upstreams:\n"
-      "  policy-legacy: {endpoints: [\"" + parts.legacy + "\"]" + parts.legacy_extra + "}\n"
-      "  policy-new: {endpoints: [\"" + parts.new_ + "\"]" + parts.new_extra + "}\n";
+      "  policy-legacy: {endpoints: [\"" +
+      parts.legacy + "\"]" + parts.legacy_extra +
+      "}\n"
+      "  policy-new: {endpoints: [\"" +
+      parts.new_ + "\"]" + parts.new_extra + "}\n";
   if (parts.default_upstream) text += "default_upstream: policy-legacy\n";
   if (parts.schema) text += "schemas: [\"insurance.pb\"]\n";
   text +=

@@ -11,18 +11,20 @@ namespace ficus::e2e {
 
 // One upstream called "policy-new" (an address or several) that takes every method as the default upstream.
 std::string pass_through_policy(const std::vector<std::string>& endpoints, const std::string& upstream_extra = {});
-inline std::string pass_through_policy(const std::string& endpoint) { return pass_through_policy(std::vector{endpoint}); }
+inline std::string pass_through_policy(const std::string& endpoint) {
+  return pass_through_policy(std::vector{endpoint});
+}
 
 // Legacy and new sides of the capability "inquiry" (reads GetPolicy, ListPolicies, StreamHistory) and "address" (writes
 // EndorseAddress) of insurance.policy.v1.PolicyService, tenant from x-tenant-id, consumer from x-consumer-id, product
 // from x-product. What a test cares about is in `rules` (the items of the list, each line indented by two).
 struct TwoSided {
-  std::string legacy, new_;         // endpoints
+  std::string legacy, new_;  // endpoints
   std::string rules;
-  std::string inquiry_extra;        // more lines of the capability "inquiry", indented by four
+  std::string inquiry_extra;            // more lines of the capability "inquiry", indented by four
   std::string legacy_extra, new_extra;  // more fields of an upstream's flow mapping: ", metadata: {...}"
-  std::string top_extra;            // more top-level keys
-  bool schema = true;               // insurance.pb, see insurance_schema()
+  std::string top_extra;                // more top-level keys
+  bool schema = true;                   // insurance.pb, see insurance_schema()
   bool default_upstream = true;
   int epoch = 1;
 };

@@ -48,8 +48,9 @@ std::vector<std::string> find_all(const HeaderList& headers, const std::string& 
 }
 
 HeaderList grpc_request(const std::string& path, HeaderList extra) {
-  HeaderList head = {{":method", "POST"}, {":scheme", "http"}, {":path", path}, {":authority", "inventory.test"},
-                     {"te", "trailers"}, {"content-type", "application/grpc"}};
+  HeaderList head = {{":method", "POST"}, {":scheme", "http"},
+                     {":path", path},     {":authority", "inventory.test"},
+                     {"te", "trailers"},  {"content-type", "application/grpc"}};
   head.insert(head.end(), extra.begin(), extra.end());
   return head;
 }
@@ -351,7 +352,9 @@ void RawH2::on_frame(std::uint8_t type, std::uint8_t flags, std::uint32_t id, st
         if ((flags & kEndStream) != 0) stream.ended = true;
         break;
       }
-      case kRstStream: stream_locked(id).reset = get32(payload); break;
+      case kRstStream:
+        stream_locked(id).reset = get32(payload);
+        break;
       case kSettings:
         if ((flags & kAck) != 0) {
           ++state_.settings_acks;
@@ -371,7 +374,8 @@ void RawH2::on_frame(std::uint8_t type, std::uint8_t flags, std::uint32_t id, st
       case kWindowUpdate:
         (id == 0 ? send_window_ : stream_locked(id).send_window) += get32(payload) & 0x7fffffffu;
         break;
-      default: break;
+      default:
+        break;
     }
     changed_.notify_all();
   }

@@ -26,17 +26,40 @@ namespace ficus::e2e {
 
 // RFC 9113 6 and 7.
 enum FrameType : std::uint8_t {
-  kData = 0, kHeaders = 1, kPriority = 2, kRstStream = 3, kSettings = 4, kPushPromise = 5, kPing = 6, kGoaway = 7,
-  kWindowUpdate = 8, kContinuation = 9,
+  kData = 0,
+  kHeaders = 1,
+  kPriority = 2,
+  kRstStream = 3,
+  kSettings = 4,
+  kPushPromise = 5,
+  kPing = 6,
+  kGoaway = 7,
+  kWindowUpdate = 8,
+  kContinuation = 9,
 };
 enum FrameFlag : std::uint8_t { kNoFlags = 0, kEndStream = 0x1, kAck = 0x1, kEndHeaders = 0x4, kPadded = 0x8 };
 enum H2Error : std::uint32_t {
-  kNoError = 0, kProtocolError = 1, kInternalError = 2, kFlowControlError = 3, kSettingsTimeout = 4, kStreamClosed = 5,
-  kFrameSizeError = 6, kRefusedStream = 7, kCancel = 8, kCompressionError = 9, kConnectError = 10,
-  kEnhanceYourCalm = 11, kInadequateSecurity = 12, kHttp11Required = 13,
+  kNoError = 0,
+  kProtocolError = 1,
+  kInternalError = 2,
+  kFlowControlError = 3,
+  kSettingsTimeout = 4,
+  kStreamClosed = 5,
+  kFrameSizeError = 6,
+  kRefusedStream = 7,
+  kCancel = 8,
+  kCompressionError = 9,
+  kConnectError = 10,
+  kEnhanceYourCalm = 11,
+  kInadequateSecurity = 12,
+  kHttp11Required = 13,
 };
 enum Setting : std::uint16_t {
-  kHeaderTableSize = 1, kEnablePush = 2, kMaxConcurrentStreams = 3, kInitialWindowSize = 4, kMaxFrameSize = 5,
+  kHeaderTableSize = 1,
+  kEnablePush = 2,
+  kMaxConcurrentStreams = 3,
+  kInitialWindowSize = 4,
+  kMaxFrameSize = 5,
   kMaxHeaderListSize = 6,
 };
 
@@ -66,17 +89,17 @@ class RawH2 {
   enum class Role { kClient, kServer };
   struct Options {
     std::vector<std::pair<std::uint16_t, std::uint32_t>> settings;  // of our first SETTINGS
-    bool preface = true;         // send it (and the first SETTINGS)
-    bool give_window = true;     // give back flow control as DATA comes
-    bool answer = true;          // acknowledge SETTINGS and PING
-    bool keep_data = true;       // false: count the bytes only
+    bool preface = true;                                            // send it (and the first SETTINGS)
+    bool give_window = true;                                        // give back flow control as DATA comes
+    bool answer = true;                                             // acknowledge SETTINGS and PING
+    bool keep_data = true;                                          // false: count the bytes only
     std::uint32_t connection_window = 65535;  // ours for the whole connection; raised with a first WINDOW_UPDATE
   };
   struct Stream {
     std::vector<HeaderList> blocks;  // header blocks in order: head, (informational,) trailers
     std::string data;                // payload of DATA, if kept
     std::uint64_t data_bytes = 0;
-    bool ended = false;              // END_STREAM came
+    bool ended = false;  // END_STREAM came
     std::optional<std::uint32_t> reset;
     // What the peer allows us to send, given and used.
     std::int64_t send_window = 0;
@@ -160,7 +183,7 @@ class RawH2 {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   State state_;
-  std::int64_t send_window_ = 65535;         // of the connection, under mutex_
+  std::int64_t send_window_ = 65535;  // of the connection, under mutex_
   std::int64_t initial_send_window_ = 65535;
   std::uint32_t next_stream_ = 1;
   std::thread reader_;

@@ -66,6 +66,7 @@ class ScriptedUpstream {
  public:
   struct Options {
     int max_concurrent_streams = 0;  // 0: gRPC's default
+    bool fixed_window = false;       // 64 KiB a stream, not what gRPC's probes make of it (many MB on loopback)
     std::string address = "127.0.0.1:0";
   };
   // What arrived, in order of arrival. `messages` hold at most 1 MiB a call.
@@ -86,8 +87,8 @@ class ScriptedUpstream {
 
   const std::string& address() const { return address_; }
   void set_script(Script script);
-  std::size_t calls() const;           // begun
-  std::size_t running() const;         // scripts that have not ended
+  std::size_t calls() const;    // begun
+  std::size_t running() const;  // scripts that have not ended
   std::vector<Record> records() const;
   // Waits for call number `index` (from 0) to arrive, or to end, and gives what is known of it.
   std::optional<Record> wait_call(std::size_t index, std::chrono::milliseconds limit = kPatience) const;

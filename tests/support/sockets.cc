@@ -66,7 +66,8 @@ Socket begin_connect_loopback(const std::string& address) {
   const auto port = static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
   Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const sockaddr_in name = loopback(port);
-  if (::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 && errno != EINPROGRESS) return Socket();
+  if (::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 && errno != EINPROGRESS)
+    return Socket();
   return socket;
 }
 
@@ -84,7 +85,8 @@ std::string read_to_end(const Socket& socket, std::chrono::milliseconds limit) {
   std::string all;
   char chunk[65536];
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
     pollfd wait{socket.fd(), POLLIN, 0};
     if (left <= 0 || ::poll(&wait, 1, static_cast<int>(left)) <= 0) return all;
     const ssize_t n = ::recv(socket.fd(), chunk, sizeof chunk, 0);

@@ -1,5 +1,5 @@
-// Waiting for a condition with a limit, in place of sleeping. Every wait of the e2e tests goes through here or through a
-// condition variable with the same limit, so that a hang is a failure with a line number and never a ctest timeout.
+// Waiting for a condition with a limit, in place of sleeping. Every wait of the e2e tests goes through here or through
+// a condition variable with the same limit, so that a hang is a failure with a line number and never a ctest timeout.
 #pragma once
 
 #include <chrono>
