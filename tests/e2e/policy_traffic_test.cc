@@ -156,6 +156,33 @@ TEST_F(PolicyTrafficTest, AKeyInACompressedMessageCountsTheSame) {
   EXPECT_EQ(metric("ficus_unkeyed_total"), 0);
 }
 
+TEST_F(PolicyTrafficTest, AKeyBehindALotThatInflatesFromLittleIsNotSoughtWithoutEnd) {
+  start(parts());
+  const std::string bomb = get_policy_request("P-1", 32u << 20);  // gzip makes some 32 KB of it
+  const std::size_t before = ficus_->peak_memory_bytes();
+  const UnaryReply reply =
+      call(channel_, method("GetPolicy"), bomb, {.metadata = {{"x-tenant-id", "pilot"}}, .gzip = true});
+  EXPECT_EQ(reply.message(), "legacy") << reply.status.error_message();
+  EXPECT_TRUE(ficus_->wait_metric("ficus_unkeyed_total", {{"capability", "inquiry"}}, 1));
+  if (!kSanitized) {
+    EXPECT_LT(ficus_->peak_memory_bytes(), before + (8u << 20));
+  }
+}
+
+TEST_F(PolicyTrafficTest, AKeyInAnUnknownEncodingIsNone) {
+  start(parts());
+  const auto client = RawH2::connect(ficus_->address());
+  for (const HeaderList& encoding :
+       {HeaderList{{"x-tenant-id", "pilot"}, {"grpc-encoding", "snappy"}}, HeaderList{{"x-tenant-id", "pilot"}}}) {
+    const std::size_t before = legacy_.calls();
+    const std::uint32_t stream = client->open(grpc_request(method("GetPolicy"), encoding));
+    client->send_data(stream, grpc_frame("\xff\x06sNaPpY", 1), true);
+    EXPECT_TRUE(wait_until([&] { return legacy_.calls() == before + 1; }));
+    ASSERT_TRUE(client->wait_over(stream));
+  }
+  EXPECT_TRUE(ficus_->wait_metric("ficus_unkeyed_total", {{"capability", "inquiry"}}, 2));
+}
+
 TEST_F(PolicyTrafficTest, CallsWithoutAKeyAreServedByLegacyAndCounted) {
   start(parts());
   const std::string cases[] = {"", get_policy_request(""), std::string("\x0a\xff\xff", 3), std::string("\x08\x01", 2)};
@@ -281,6 +308,23 @@ TEST_F(PolicyTrafficTest, ADeadNewSideFailsItsOwnTenantsByNameAndNobodyElse) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(get(i % 2 == 0 ? "shady" : "nobody", "P-1").message(), "legacy");
   EXPECT_TRUE(ficus_->wait_metric("ficus_calls_total",
                                   {{"side", "new"}, {"role", "primary"}, {"grpc_status", "UNAVAILABLE"}}, 1));
+}
+
+TEST_F(PolicyTrafficTest, WhatCallersInventMakesNoNewSeries) {
+  start(parts());
+  const auto visit = [&](int i) {
+    const std::string name = "invented-" + std::to_string(i);
+    get(name, "P-1", {{"x-consumer-id", name}, {"x-product", name}});
+    call(channel_, "/" + name + ".v1.S/" + name, "m");
+    call(channel_, method(name), "m");
+  };
+  for (int i = 0; i < 5; ++i) visit(i);
+  const std::size_t before = ficus_->metrics().samples().size();
+  for (int i = 5; i < 100; ++i) visit(i);
+  EXPECT_TRUE(ficus_->wait_metric("ficus_calls_total", {{"method", "other"}}, 100))
+      << ficus_->metrics().print("ficus_calls");
+  EXPECT_LE(ficus_->metrics().samples().size(), before + 10);
+  EXPECT_EQ(http_get(ficus_->admin(), "/metrics").body.find("invented-"), std::string::npos);
 }
 
 TEST_F(PolicyTrafficTest, TheAdminAddressShowsThePolicyInForceWithoutItsSecrets) {

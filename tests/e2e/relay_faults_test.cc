@@ -154,6 +154,27 @@ TEST_F(RelayFaultsTest, AStreamThatIsAlwaysRefusedEndsUnavailable) {
   expect_names_upstream(message_of(got));
 }
 
+TEST_F(RelayFaultsTest, AHeadLargerThanTheLimitFailsItsCallOnly) {
+  // In fields of 5000 bytes: of a single one over 64 KiB nghttp2's decoder makes an error of the connection.
+  HeaderList much;
+  for (int i = 0; i < 20; ++i) much.emplace_back("x-large-" + std::to_string(i), std::string(5000, 'x'));
+  const std::uint32_t other = client_->open(grpc_request(kPath));
+  const auto waiting = upstream_.next_request();
+  ASSERT_TRUE(waiting);
+  const std::uint32_t large = client_->open(grpc_request(kPath, much), true);
+  const RawH2::Stream refused = answer_to(large);
+  EXPECT_TRUE(status_of(refused) == "8" || find_header(refused.blocks.at(0), ":status") == "431") << status_of(refused);
+  EXPECT_FALSE(upstream_.next_request(kQuiet));
+  // And one that comes from the upstream.
+  ASSERT_NO_FATAL_FAILURE(begin());
+  server_->send_headers(served_, grpc_response(much), false);
+  const RawH2::Stream got = answer_to(stream_);
+  EXPECT_NE(status_of(got), "0");
+  EXPECT_NE(status_of(got), "none");
+  waiting->connection->send_headers(waiting->stream, grpc_response({{"grpc-status", "0"}}), true);
+  EXPECT_EQ(status_of(answer_to(other)), "0") << "another call was harmed";
+}
+
 // ---- reached, then failed
 
 TEST_F(RelayFaultsTest, EachResetCodeBecomesItsGrpcStatus) {

@@ -101,6 +101,56 @@ TEST_F(ShadowMannersTest, AHugeShadowAnswerIsAbandonedAndNeverHeldInMemory) {
   }
 }
 
+TEST_F(ShadowMannersTest, AnAnswerThatInflatesWithoutEndIsNotComparedWithoutEnd) {
+  new_.set_script([](UpstreamCall& call) {
+    call.read();
+    call.compress();
+    call.write(std::string(64u << 20, 'z'));  // gzip makes some 64 KB of it, within the capture limit
+    return grpc::Status::OK;
+  });
+  start_shadowing("percent: 100, deadline: 10s");
+  const std::size_t before = ficus_->peak_memory_bytes();
+  const CallOptions takes_gzip = {.metadata = {{"x-tenant-id", "shady"}}};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(call(channel_, method("GetPolicy"), get_policy_request("P-1"), takes_gzip).message(), "legacy");
+  }
+  expect_books_balance(3);
+  EXPECT_EQ(verdicts("match"), 0);
+  if (!kSanitized) {
+    EXPECT_LT(ficus_->peak_memory_bytes(), before + (32u << 20));
+  }
+}
+
+TEST_F(ShadowMannersTest, ShadowsTravelOnConnectionsOfTheirOwn) {
+  RawUpstream upstream;
+  TwoSided both = parts();
+  both.new_ = upstream.address();
+  both.rules = kRules;
+  start(both, options());
+  const auto client = RawH2::connect(ficus_->address());
+  client->open(grpc_request(method("GetPolicy"), {{"x-tenant-id", "acme"}}), true);
+  const auto primary = upstream.next_request();
+  ASSERT_TRUE(primary);
+  expect_read();
+  const auto shadow = upstream.next_request();
+  ASSERT_TRUE(shadow);
+  EXPECT_EQ(find_header(primary->head, "x-ficus-shadow"), std::nullopt);
+  EXPECT_EQ(find_header(shadow->head, "x-ficus-shadow"), "1");
+  EXPECT_NE(primary->connection, shadow->connection) << "a shadow shares its windows with clients' calls";
+}
+
+TEST_F(ShadowMannersTest, AShadowUnderWayDoesNotHoldTheEnd) {
+  new_.set_script(stall());
+  TwoSided shadowed = parts();
+  shadowed.rules = shady("percent: 100, deadline: 5s");
+  FicusOptions patient = options();
+  patient.drain_seconds = 30;
+  start(shadowed, patient);
+  expect_read();
+  ASSERT_TRUE(new_.wait_call(0));
+  EXPECT_EQ(ficus_->terminate(std::chrono::milliseconds(8000)), 0);
+}
+
 TEST_F(ShadowMannersTest, AHugePrimaryAnswerReachesTheClientWholeAndIsNotHeld) {
   const std::string block = noise(1 << 20);
   legacy_.set_script([block](UpstreamCall& call) {
