@@ -359,7 +359,14 @@ Result<LoadedPolicy, LoadFailure> load_policy(const std::string& path, const Loa
   }
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
     ReadSet set = read_everything(path, options);
-    if (set.still_as_read()) return judge(std::move(set), path, options);
+    if (!set.still_as_read()) continue;
+    if (set.mentions.empty()) return judge(std::move(set), path, options);
+    // A link that is swapped there and back between two looks leaves no trace in the stamps: only a second reading that
+    // finds the same of every file says that they belong together.
+    const ReadSet again = read_everything(path, options);
+    if (again.still_as_read() && again.stamps == set.stamps && again.text == set.text && again.contents == set.contents) {
+      return judge(std::move(set), path, options);
+    }
   }
   LoadFailure failure;
   failure.unreadable = true;
