@@ -20,6 +20,7 @@ ALLOWED = {
     "facade/base": set(),
     "facade/metrics": set(),
     "facade/wire": set(),                                   # gRPC on HTTP/2: pure, shared by rpc, shadow and compare
+    "facade/h2": set(),                                     # HTTP/2's codec: pure, no socket, clock or thread
     "facade/net": set(),                                    # speaks HTTP/2, not gRPC and not policy
     "facade/compare": {"facade/wire", "routing"},
     "facade/trace": {"routing"},
