@@ -183,10 +183,13 @@ void HpackEncoder::set_limit(std::size_t bytes) {
 }
 
 bool HpackEncoder::seen_before(std::uint64_t hash) noexcept {
-  std::uint32_t& place = seen_[(hash >> 16) % kSeen];
+  std::array<std::uint32_t, kSeenWays>& place = seen_[(hash >> 16) % kSeenPlaces];
   const std::uint32_t mark = static_cast<std::uint32_t>(hash >> 32) | 1;
-  if (place == mark) return true;
-  place = mark;
+  for (const std::uint32_t there : place) {
+    if (there == mark) return true;
+  }
+  for (std::size_t i = kSeenWays - 1; i > 0; --i) place[i] = place[i - 1];
+  place[0] = mark;
   return false;
 }
 

@@ -51,9 +51,11 @@ class HpackEncoder {
   HpackTable table_{kMaxTableBytes};
   HpackIndex index_;
 
-  // Fields seen lately, by hash: direct mapped, so that what is rare makes room for what comes.
-  static constexpr std::size_t kSeen = 128;
-  std::array<std::uint32_t, kSeen> seen_{};
+  // Hashes of fields seen lately. Eight to a place, newest first: with one, two fields of every call that share a place
+  // would push each other out for ever, and neither would enter the table.
+  static constexpr std::size_t kSeenPlaces = 16;
+  static constexpr std::size_t kSeenWays = 8;
+  std::array<std::array<std::uint32_t, kSeenWays>, kSeenPlaces> seen_{};
 
   // A change of the table's limit that no block has announced yet.
   bool limit_changed_ = false;
