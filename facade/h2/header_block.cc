@@ -7,7 +7,7 @@
 #include <new>
 #include <utility>
 
-#include "facade/h2/free_list.h"
+#include "facade/base/free_list.h"
 
 namespace ficus {
 

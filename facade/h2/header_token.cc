@@ -94,12 +94,14 @@ HeaderToken header_token(std::string_view name) noexcept {
       if (name == "authorization") return kAuthorization;
       break;
     case 14:
-      return name == "content-length" ? kContentLength : kOther;
+      if (name == "content-length") return kContentLength;
+      break;
     case 16:
       if (name == "proxy-connection") return kProxyConnection;
       break;
     case 17:
-      return name == "transfer-encoding" ? kTransferEncoding : kOther;
+      if (name == "transfer-encoding") return kTransferEncoding;
+      break;
     case 19:
       if (name == "proxy-authorization") return kProxyAuthorization;
       break;

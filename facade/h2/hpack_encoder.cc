@@ -45,7 +45,7 @@ std::uint32_t static_match(HeaderToken token, std::string_view value) noexcept {
 // Gathers a block on the stack, so that the many one-byte fields cost no growth of the vector each.
 class HpackEncoder::Writer {
  public:
-  explicit Writer(std::vector<std::uint8_t>& out) : out_(out) {}
+  explicit Writer(OutBuffer& out) : out_(out) {}
   void integer(std::uint8_t pattern, unsigned prefix_bits, std::uint32_t value) {
     if (static_cast<std::size_t>(buffer_ + kBuffer - at_) < 1 + kHpackIntegerBytes) flush();
     at_ = write_hpack_integer(at_, pattern, prefix_bits, value);
@@ -55,7 +55,7 @@ class HpackEncoder::Writer {
     if (static_cast<std::size_t>(buffer_ + kBuffer - at_) < text.size()) {
       flush();
       if (text.size() > kBuffer) {
-        out_.insert(out_.end(), text.begin(), text.end());
+        out_.append(text);
         return;
       }
     }
@@ -69,13 +69,13 @@ class HpackEncoder::Writer {
     string(value);
   }
   void flush() {
-    out_.insert(out_.end(), buffer_, at_);
+    out_.append({reinterpret_cast<const char*>(buffer_), static_cast<std::size_t>(at_ - buffer_)});
     at_ = buffer_;
   }
 
  private:
   static constexpr std::size_t kBuffer = 1024;
-  std::vector<std::uint8_t>& out_;
+  OutBuffer& out_;
   std::uint8_t* at_ = buffer_;
   std::uint8_t buffer_[kBuffer];
 };
@@ -102,7 +102,7 @@ void HpackEncoder::announce_limit(Writer& writer) {
   writer.integer(kSizeUpdate, 5, static_cast<std::uint32_t>(next_limit_));
 }
 
-void HpackEncoder::encode(const HeaderBlock& block, std::vector<std::uint8_t>& out) {
+void HpackEncoder::encode(const HeaderBlock& block, OutBuffer& out) {
   Writer writer(out);
   if (limit_changed_) announce_limit(writer);
   for (const HeaderBlock::Field& field : block.fields()) {

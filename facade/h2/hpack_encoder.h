@@ -13,11 +13,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 #include "facade/h2/header_block.h"
 #include "facade/h2/hpack_index.h"
 #include "facade/h2/hpack_table.h"
+#include "facade/h2/out_buffer.h"
 
 namespace ficus {
 
@@ -33,7 +33,7 @@ class HpackEncoder {
   // Appends the block of the visible fields to `out`. A never-indexed field stays one and enters no table (7.1.3);
   // names are written as they stand (lower case is the caller's). No allocation in the steady state; about 15 ns for a
   // field that the table knows.
-  void encode(const HeaderBlock& block, std::vector<std::uint8_t>& out);
+  void encode(const HeaderBlock& block, OutBuffer& out);
 
  private:
   class Writer;

@@ -14,6 +14,9 @@ inline const Family kCalls{"ficus_calls_total", "Calls that ended, by the grpc-s
                            {"capability", "method", "side", "role", "grpc_status"}};
 inline const Family kCallSeconds{"ficus_call_seconds", "From the request's head to the answer's end", Type::kHistogram,
                                  {"capability", "side", "role"}};
+inline const Family kOwnSeconds{"ficus_own_seconds",
+                                "What the facade itself adds: from reading a message's last byte to writing it on (request, answer)",
+                                Type::kHistogram, {"direction"}};
 inline const Family kTenantCalls{"ficus_tenant_calls_total", "Calls routed, by tenant and the stage of the rule that took them",
                                  Type::kCounter, {"capability", "tenant", "stage", "kind", "side"}};
 inline const Family kRuleCalls{"ficus_rule_calls_total", "Calls routed, by rule (none: no rule took it)", Type::kCounter,
@@ -68,11 +71,11 @@ inline const Family kConnectFailures{"ficus_connect_failures_total", "Upstream c
                                      Type::kCounter, {"upstream", "class"}};
 inline const Family kStreams{"ficus_streams", "Calls in flight", Type::kGauge, {"role"}};
 inline const Family kLimits{"ficus_limit_hits_total", "How often a limit was hit, by the limit's name", Type::kCounter, {"limit"}};
-inline const Family kProtocolErrors{"ficus_protocol_errors_total", "Connections ended because the peer broke HTTP/2", Type::kCounter, {"peer"}};
+inline const Family kProtocolErrors{"ficus_protocol_errors_total", "Connections and streams ended because the peer broke HTTP/2", Type::kCounter, {"peer"}};
 
 // All of the above, for the tests that hold README's table and the dashboards against them.
 inline const Family* const kAll[] = {
-    &kCalls, &kCallSeconds, &kTenantCalls, &kRuleCalls, &kRefused, &kForced, &kUnkeyed, &kRetried,
+    &kCalls, &kCallSeconds, &kOwnSeconds, &kTenantCalls, &kRuleCalls, &kRefused, &kForced, &kUnkeyed, &kRetried,
     &kUpstreamFailures, &kShareConfigured, &kShareEligible, &kShareIn, &kShadowBegun, &kNotShadowed, &kVerdicts,
     &kMismatches, &kIgnored, &kCompareSeconds, &kCompareQueue, &kTraces, &kPolicyGeneration, &kPolicyInfo,
     &kReloads, &kPolicyReloadOk, &kWriteOwner, &kExpired, &kConnections, &kConnectionsTotal, &kConnectFailures,

@@ -176,11 +176,11 @@ prometheus::MetricFamily rendered(const FamilyTotal& total) {
 
 }  // namespace
 
-void Histogram::observe(std::chrono::nanoseconds value) noexcept {
+void Histogram::observe(std::chrono::nanoseconds value, std::uint64_t count) noexcept {
   const std::int64_t nanoseconds = std::max<std::int64_t>(value.count(), 0);
   const auto bound = std::lower_bound(kBoundsNanoseconds.begin(), kBoundsNanoseconds.end(), nanoseconds);
-  buckets_[static_cast<std::size_t>(bound - kBoundsNanoseconds.begin())].fetch_add(1, std::memory_order_relaxed);
-  sum_.fetch_add(static_cast<std::uint64_t>(nanoseconds), std::memory_order_relaxed);
+  buckets_[static_cast<std::size_t>(bound - kBoundsNanoseconds.begin())].fetch_add(count, std::memory_order_relaxed);
+  sum_.fetch_add(static_cast<std::uint64_t>(nanoseconds) * count, std::memory_order_relaxed);
 }
 
 struct MetricsShard::Impl {

@@ -14,7 +14,7 @@
 namespace ficus {
 
 namespace asio = boost::asio;
-using boost::system::error_code;
 using asio::ip::tcp;
+using boost::system::error_code;
 
 }  // namespace ficus

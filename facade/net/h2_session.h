@@ -3,28 +3,33 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
-#include <boost/intrusive/list.hpp>
-
+#include "facade/base/pool.h"
 #include "facade/net/h2_connection.h"
 #include "facade/net/worker.h"
 
 namespace ficus {
 
 // A client's stream: one RPC as the client sees it.
-class H2Stream : public H2StreamBase, public boost::intrusive::list_base_hook<> {
+class H2Stream : public H2StreamBase, public Pooled<H2Stream> {
  public:
   // The response's head. With `end_stream` it is the whole answer (trailers-only); otherwise send_data(), send_end() or
   // send_trailers() follow. Once a stream.
-  void send_headers(HeaderBlock head, bool end_stream);
+  void send_headers(const HeaderBlock& head, bool end_stream);
   bool headers_sent() const noexcept { return head_sent_; }
-  H2Session& session();
+  // See H2Connection; nothing while earlier bytes of the call wait for the peer's window.
+  void time_next_write(Histogram& histogram, std::chrono::steady_clock::time_point since);
+  // Precondition: open().
+  H2Session& session() noexcept { return *session_; }
   Worker& worker() noexcept { return *worker_; }
 
  private:
   friend class H2Session;
-  H2Stream(Worker& worker, H2Connection& connection, std::int32_t id);
+  H2Stream(Worker& worker, H2Session& session);
   Worker* worker_;
+  H2Session* session_;
+  bool head_sent_ = false;
   std::unique_ptr<StreamEvents> handler_;
 };
 
@@ -39,27 +44,32 @@ class H2Session : public H2Connection {
   // Tells every open stream that the facade stops; gives how many there are.
   std::size_t abort_streams();
   // Calls in flight; a head that is still coming is none yet.
-  std::size_t open_streams() const noexcept;
+  std::size_t open_streams() const noexcept { return engine().streams(); }
   // "10.1.2.3:41234", for logs.
   const std::string& peer() const noexcept { return peer_; }
 
  private:
-  H2StreamBase* on_begin_headers(std::int32_t stream_id, bool is_request) override;
+  H2StreamBase* on_new_stream() override;
   void on_stream_gone(H2StreamBase& stream, StreamEnd end, std::uint32_t error_code) override;
-  void on_control_frame(const nghttp2_frame& frame) override;
+  void on_settings() override {}
+  void on_goaway(std::uint32_t, std::string_view) override {}
+  void on_ping_ack(std::uint64_t opaque) override;
+  void on_malformed_head() override { worker_.count_malformed_head(); }
+  void on_connection_error(H2Error error, std::string_view why) override;
+  void on_stream_error(H2Error error) override;
   void on_closing(std::string_view detail) override;
-  void on_protocol_error() override;
   bool may_close() const override { return drain_ != Drain::kNoticeSent; }
   void finish_drain();
 
   // If a peer never acknowledges the PING, the second GOAWAY goes out after this long all the same.
   static constexpr std::chrono::milliseconds kDrainNotice{1000};
   enum class Drain : std::uint8_t { kNo, kNoticeSent, kGoawaySent } drain_ = Drain::kNo;
-  asio::steady_timer drain_timer_;
-  boost::intrusive::list<H2Stream> streams_;
+  struct DrainTimer final : Timer {
+    explicit DrainTimer(H2Session& s) : session(s) {}
+    void on_timer() override;
+    H2Session& session;
+  } drain_timer_{*this};
   std::string peer_;
 };
-
-inline H2Session& H2Stream::session() { return static_cast<H2Session&>(*connection_); }
 
 }  // namespace ficus

@@ -3,8 +3,7 @@
 
 #include <memory>
 
-#include <boost/intrusive/list.hpp>
-
+#include "facade/net/h2_connection.h"
 #include "facade/net/upstream_pool.h"
 
 namespace ficus {
@@ -18,7 +17,7 @@ class UpstreamConnection : public H2Connection {
 
   // How many more calls it may take now: 0 while it is going away.
   std::size_t spare() const noexcept;
-  std::size_t streams() const noexcept { return count_; }
+  std::size_t streams() const noexcept { return engine().streams(); }
   // Takes no more calls, and closes when the last ended.
   void retire();
   // Whether the upstream's first SETTINGS came. Before, no call is put on the connection: how many at once the upstream
@@ -28,26 +27,28 @@ class UpstreamConnection : public H2Connection {
  private:
   friend class EndpointPool;
   friend class UpstreamStream;
-  H2StreamBase* on_begin_headers(std::int32_t, bool) override { return nullptr; }
+  H2StreamBase* on_new_stream() override;
   void on_stream_gone(H2StreamBase& stream, StreamEnd end, std::uint32_t error_code) override;
-  void on_control_frame(const nghttp2_frame& frame) override;
+  void on_settings() override;
+  void on_goaway(std::uint32_t error_code, std::string_view debug) override;
+  void on_ping_ack(std::uint64_t) override {}
+  void on_malformed_head() override {}
+  void on_connection_error(H2Error error, std::string_view why) override;
+  void on_stream_error(H2Error error) override;
   void on_closing(std::string_view detail) override;
-  void on_protocol_error() override;
   bool may_close() const override { return true; }
   void end_or_repeat(UpstreamStream& stream, StreamEnd end, std::uint32_t error_code, std::string_view detail);
 
-  // A connection whose ids run out (RFC 9113 5.1.1) is replaced in time.
-  static constexpr std::uint32_t kLastStreamId = 0x7fffff00;
-
   std::weak_ptr<EndpointPool> pool_;
   const std::string upstream_name_;
-  boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> streams_;
-  std::size_t count_ = 0;
-  std::uint32_t max_streams_ = 0;
   std::string goaway_;  // the class of a GOAWAY with an error, for the calls it ends
   bool settled_ = false;
   bool going_away_ = false;
-  asio::steady_timer settle_timer_;
+  struct SettleTimer final : Timer {
+    explicit SettleTimer(UpstreamConnection& c) : connection(c) {}
+    void on_timer() override;
+    UpstreamConnection& connection;
+  } settle_timer_{*this};
 };
 
 }  // namespace ficus

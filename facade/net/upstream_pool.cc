@@ -12,6 +12,7 @@ namespace ficus {
 namespace {
 
 constexpr std::string_view kStopped = "facade stopped";
+constexpr auto kConnectError = static_cast<std::uint32_t>(H2Error::kConnectError);
 
 }  // namespace
 
@@ -51,22 +52,20 @@ EndpointPool::~EndpointPool() {
 UpstreamConnection* EndpointPool::spare_connection() {
   UpstreamConnection* best = nullptr;
   for (const auto& connection : connections_) {
-    if (connection->spare() != 0 && (best == nullptr || connection->streams() < best->streams())) best = connection.get();
+    if (connection->spare() != 0 && (best == nullptr || connection->streams() < best->streams()))
+      best = connection.get();
   }
   return best;
 }
 
 void EndpointPool::take(UpstreamStream& stream) {
   if (closed_) {
-    stream.finish(StreamEnd::kConnectFailed, NGHTTP2_CONNECT_ERROR, kStopped);
+    stream.finish(StreamEnd::kConnectFailed, kConnectError, kStopped);
     return;
   }
   if (waiting_.empty()) {
-    if (UpstreamConnection* connection = spare_connection(); connection != nullptr && stream.attach(*connection)) {
-      connection->streams_.push_back(stream);
-      ++connection->count_;
+    if (UpstreamConnection* connection = spare_connection(); connection != nullptr && stream.attach(*connection))
       return;
-    }
   }
   waiting_.push_back(stream);
   stream.waiting_at_ = shared_from_this();
@@ -101,7 +100,7 @@ void EndpointPool::close_all() {
   while (!waiting_.empty()) {
     UpstreamStream& stream = waiting_.front();
     waiting_.pop_front();
-    stream.finish(StreamEnd::kConnectFailed, NGHTTP2_CONNECT_ERROR, kStopped);
+    stream.finish(StreamEnd::kConnectFailed, kConnectError, kStopped);
   }
 }
 
@@ -162,8 +161,6 @@ void EndpointPool::dispatch_waiting() {
       waiting_.push_front(stream);
       continue;
     }
-    connection->streams_.push_back(stream);
-    ++connection->count_;
   }
 }
 
@@ -247,7 +244,11 @@ void EndpointPool::on_connect_failed(std::string_view detail, const std::string&
   if (worker_.once().begin(event_name())) {
     // Once until it works again: a dead upstream is one event, not one a call and a worker.
     log_event(LogLevel::kWarn, "upstream_connect_failed", "cannot connect; calls get UNAVAILABLE until it works again",
-              {{"upstream", upstream_name_}, {"address", to_string(address_)}, {"role", role_}, {"class", detail}, {"reason", reason}});
+              {{"upstream", upstream_name_},
+               {"address", to_string(address_)},
+               {"role", role_},
+               {"class", detail},
+               {"reason", reason}});
   }
   // Calls go on waiting for the connections there are; only without any is there nothing to wait for.
   if (std::any_of(connections_.begin(), connections_.end(),
@@ -273,7 +274,7 @@ void EndpointPool::on_connect_failed(std::string_view detail, const std::string&
       }
     }
     if (other == endpoints.size()) {
-      stream.finish(StreamEnd::kConnectFailed, NGHTTP2_CONNECT_ERROR, detail);
+      stream.finish(StreamEnd::kConnectFailed, kConnectError, detail);
       continue;
     }
     worker_.metrics().counter(families::kRetried, {stream.upstream_->name()}).add();

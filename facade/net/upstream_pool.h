@@ -13,7 +13,6 @@
 #include <boost/intrusive/list.hpp>
 
 #include "facade/net/asio.h"
-#include "facade/net/h2_connection.h"
 #include "facade/net/listener.h"
 #include "facade/net/upstream_stream.h"
 #include "facade/net/worker.h"
@@ -52,7 +51,8 @@ class Upstream {
 // The connections to one address.
 class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
  public:
-  // Connections to one address from one worker. Each carries as many calls as the upstream allows (usually 100 or more).
+  // Connections to one address from one worker. Each carries as many calls as the upstream allows (usually 100 or
+  // more).
   static constexpr std::size_t kMaxConnections = 32;
 
   EndpointPool(Worker& worker, HostPort address, std::string upstream_name, const char* role);
@@ -90,7 +90,7 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   std::vector<std::shared_ptr<UpstreamConnection>> connections_;
   boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> waiting_;
   std::shared_ptr<Connecting> connecting_;  // at most one attempt at a time: callers share its outcome
-  bool refused_ = false;  // the last attempt failed
+  bool refused_ = false;                    // the last attempt failed
   bool keep_warm_ = false;
   std::chrono::milliseconds warm_timeout_{};
   asio::steady_timer warm_timer_;
@@ -113,15 +113,15 @@ class UpstreamPool {
   // Null where the policy never named it.
   std::shared_ptr<Upstream> find(const std::string& name) const;
 
-  // A new stream to the upstream; on_closed(kConnectFailed) if no endpoint takes it. Null: the upstream's limit of calls
-  // is reached (counted). `events` must stay until on_closed or abandon().
+  // A new stream to the upstream; on_closed(kConnectFailed) if no endpoint takes it. Null: the upstream's limit of
+  // calls is reached (counted). `events` must stay until on_closed or abandon().
   UpstreamStream* open(const std::shared_ptr<Upstream>& upstream, StreamEvents& events);
 
  private:
   Worker& worker_;
   const char* const role_;
-  std::map<std::string, std::shared_ptr<Upstream>> upstreams_;                // by name
-  std::map<std::string, std::weak_ptr<EndpointPool>> endpoints_;              // by "host:port"
+  std::map<std::string, std::shared_ptr<Upstream>> upstreams_;    // by name
+  std::map<std::string, std::weak_ptr<EndpointPool>> endpoints_;  // by "host:port"
 };
 
 }  // namespace ficus

@@ -4,21 +4,25 @@
 // StreamEvents::on_closed or abandon(), whichever comes first.
 #pragma once
 
-#include <bitset>
+#include <chrono>
 #include <memory>
 
 #include <boost/intrusive/list.hpp>
 
-#include "facade/net/h2_connection.h"
+#include "facade/base/pool.h"
+#include "facade/h2/h2_stream.h"
 
 namespace ficus {
 
 class EndpointPool;
+class Histogram;
 class Upstream;
 class UpstreamConnection;
 
-class UpstreamStream : public H2StreamBase,
-                       public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+class UpstreamStream
+    : public H2StreamBase,
+      public Pooled<UpstreamStream>,
+      public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
  public:
   // What is kept of a request's body to send it again, if an upstream says that it never took the call up. Beyond, the
   // call cannot be repeated. Limit "retry_buffer_bytes".
@@ -28,6 +32,8 @@ class UpstreamStream : public H2StreamBase,
 
   // The request's head. With `end_stream` it is the whole request. Once; before send_data().
   void send_headers(HeaderBlock head, bool end_stream);
+  // See H2Connection; nothing while it has no connection, or earlier bytes wait for the peer's window.
+  void time_next_write(Histogram& histogram, std::chrono::steady_clock::time_point since);
   // The caller is no longer interested: no event follows, the stream is reset with CANCEL if it is open. The pointer
   // must not be used afterwards.
   void abandon();
@@ -42,10 +48,15 @@ class UpstreamStream : public H2StreamBase,
   bool attach(UpstreamConnection& connection);
   // Whether it may go on another connection, given how it ended here.
   bool repeatable(StreamEnd end) const noexcept;
-  void prepare_repeat();
+  // Makes room in the upstream's limit.
+  void uncount() noexcept;
   // Tells the events and deletes the stream.
   void finish(StreamEnd end, std::uint32_t error_code, std::string_view detail);
 
+  HeaderBlock head_;                          // for a repeat, and for those who borrowed its texts
+  bool head_left_ = false;                    // it may have reached the upstream
+  UpstreamConnection* connection_ = nullptr;  // valid while open()
+  bool counted_ = true;                       // in upstream_->in_flight_
   std::shared_ptr<Upstream> upstream_;
   std::shared_ptr<EndpointPool> waiting_at_;  // while it waits for a connection: keeps the queue it stands in
   unsigned attempts_ = 0;

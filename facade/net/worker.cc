@@ -61,10 +61,13 @@ void Worker::flush_later(std::shared_ptr<H2Connection> connection) {
 }
 
 void Worker::flush_all() {
+  // What one flush leads another connection to say goes out in the same turn; nothing is read meanwhile, so it ends.
+  while (!dirty_.empty()) {
+    flushing_.swap(dirty_);
+    for (const auto& connection : flushing_) connection->flush();
+    flushing_.clear();
+  }
   flush_posted_ = false;
-  flushing_.swap(dirty_);
-  for (const auto& connection : flushing_) connection->flush();
-  flushing_.clear();
 }
 
 void Worker::begin_drain() {

@@ -3,19 +3,25 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <span>
 #include <unordered_set>
 #include <vector>
 
+#include "facade/h2/byte_queue.h"
+#include "facade/h2/h2_limits.h"
+#include "facade/h2/out_buffer.h"
+#include "facade/h2/stream_events.h"
 #include "facade/metrics/metrics.h"
 #include "facade/net/asio.h"
-#include "facade/net/byte_queue.h"
-#include "facade/net/h2_connection.h"
 #include "facade/net/once_gate.h"
+#include "facade/net/timer_queue.h"
 
 namespace ficus {
 
+class H2Connection;
 class H2Session;
 class H2Stream;
 
@@ -32,6 +38,8 @@ class Worker {
 
   // Before run(): what becomes of clients' streams.
   void set_stream_maker(MakeStreamEvents make) { make_events_ = std::move(make); }
+  // Before run(): told of each request whose head was malformed, so that no call came to be.
+  void set_malformed_head_counter(std::function<void()> count) { count_malformed_head_ = std::move(count); }
   // Runs the loop until stop_loop(). The calling thread becomes the worker's.
   void run();
 
@@ -51,10 +59,22 @@ class Worker {
   MetricsShard& metrics() noexcept { return metrics_; }
   const H2Limits& limits() const noexcept { return limits_; }
   ChunkPool& chunks() noexcept { return chunks_; }
+  OutBlockPool& out_blocks() noexcept { return out_blocks_; }
+  TimerQueue& timers() noexcept { return timers_; }
+  // When the bytes that are being handled were read: close enough to now for whatever lasts longer than a turn of the
+  // loop, and free.
+  std::chrono::steady_clock::time_point now() const noexcept { return now_; }
+  // Reads the clock; now() gives that from then on.
+  std::chrono::steady_clock::time_point touch_clock() noexcept { return now_ = std::chrono::steady_clock::now(); }
+  // What any connection of this worker reads into: what is not handled before the next read is lost.
+  std::span<char> read_buffer() noexcept { return {read_buffer_.get(), kReadBytes}; }
   OnceGate& once() noexcept { return once_; }
   // Flushes the connection after everything that is ready now has been read.
   void flush_later(std::shared_ptr<H2Connection> connection);
   std::unique_ptr<StreamEvents> make_events(H2Stream& stream) { return make_events_(stream); }
+  void count_malformed_head() {
+    if (count_malformed_head_) count_malformed_head_();
+  }
   void add_session(std::shared_ptr<H2Session> session);
   void remove_session(const std::shared_ptr<H2Session>& session);
   // Tells every client to go away (RFC 9113 6.8) and closes each connection when its last stream ended.
@@ -77,14 +97,21 @@ class Worker {
   MetricsShard& metrics_;
   const H2Limits& limits_;
   OnceGate& once_;
+  // A turn's worth of a busy connection; larger ones leave the nearer caches.
+  static constexpr std::size_t kReadBytes = 64 * 1024;
+  std::unique_ptr<char[]> read_buffer_ = std::make_unique<char[]>(kReadBytes);
   ChunkPool chunks_;  // before io_: pending handlers hold queues
+  OutBlockPool out_blocks_;
+  std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
   MakeStreamEvents make_events_;
+  std::function<void()> count_malformed_head_;
   std::atomic<std::size_t> client_connections_{0};
   bool draining_ = false;
   std::unordered_set<std::shared_ptr<H2Session>> sessions_;
   std::vector<std::shared_ptr<H2Connection>> dirty_, flushing_;
   bool flush_posted_ = false;
   asio::io_context io_{1};
+  TimerQueue timers_{io_};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
 };
 

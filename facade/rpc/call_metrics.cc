@@ -35,14 +35,15 @@ void CallMetrics::count_call(std::uint16_t method, std::uint16_t capability, std
   const std::size_t s = side_index(side) * 2 + (shadow ? 1 : 0);
   Counter*& calls = methods_[m].calls[s * kCodes + static_cast<std::size_t>(status)];
   if (calls == nullptr) {
-    calls = &shard_.counter(families::kCalls, {capability_name(capability), method_names_[m], kSideNames[side_index(side)],
-                                               kRoleNames[shadow ? 1 : 0], to_string(status)});
+    calls =
+        &shard_.counter(families::kCalls, {capability_name(capability), method_names_[m], kSideNames[side_index(side)],
+                                           kRoleNames[shadow ? 1 : 0], to_string(status)});
   }
   calls->add();
   Histogram*& seconds = capabilities_[c].seconds[s];
   if (seconds == nullptr) {
-    seconds = &shard_.histogram(families::kCallSeconds,
-                                {capability_name(capability), kSideNames[side_index(side)], kRoleNames[shadow ? 1 : 0]});
+    seconds = &shard_.histogram(families::kCallSeconds, {capability_name(capability), kSideNames[side_index(side)],
+                                                         kRoleNames[shadow ? 1 : 0]});
   }
   seconds->observe(latency);
 }
@@ -56,9 +57,9 @@ void CallMetrics::count_routed(const Plan& plan, const RouteDecision& decision) 
 
   RuleCounters& rule = rules_[ruled ? plan.rule : table_.rules().size() + plan.capability];
   if (rule.sides[side] == nullptr) {
-    rule.sides[side] = &shard_.counter(families::kRuleCalls, {capability_name(plan.capability),
-                                                              ruled ? std::string_view(table_.rules()[plan.rule].name) : "none",
-                                                              kSideNames[side]});
+    rule.sides[side] = &shard_.counter(
+        families::kRuleCalls, {capability_name(plan.capability),
+                               ruled ? std::string_view(table_.rules()[plan.rule].name) : "none", kSideNames[side]});
   }
   rule.sides[side]->add();
 
@@ -73,8 +74,9 @@ void CallMetrics::count_routed(const Plan& plan, const RouteDecision& decision) 
   if (tenants.empty()) tenants.resize((named + 2) * kStages * 4);
   Counter*& calls = tenants[((tenant * kStages + static_cast<std::size_t>(stage)) * 2 + kind) * 2 + side];
   if (calls == nullptr) {
-    const std::string_view name = tenant < named ? std::string_view(table_.tenant_labels()[tenant])
-                                  : tenant == named ? "other" : "none";
+    const std::string_view name = tenant < named    ? std::string_view(table_.tenant_labels()[tenant])
+                                  : tenant == named ? "other"
+                                                    : "none";
     calls = &shard_.counter(families::kTenantCalls, {capability_name(plan.capability), name, to_string(stage),
                                                      kind == 1 ? "write" : "read", kSideNames[side]});
   }
@@ -89,7 +91,8 @@ void CallMetrics::count_share(std::uint32_t rule, bool shadow_share, bool in_sha
     const RuleInfo& info = table_.rules()[rule];
     counters.eligible[share] =
         &shard_.counter(families::kShareEligible, {capability_name(info.capability), info.name, kShareNames[share]});
-    counters.in[share] = &shard_.counter(families::kShareIn, {capability_name(info.capability), info.name, kShareNames[share]});
+    counters.in[share] =
+        &shard_.counter(families::kShareIn, {capability_name(info.capability), info.name, kShareNames[share]});
   }
   counters.eligible[share]->add();
   if (in_share) counters.in[share]->add();
@@ -113,7 +116,8 @@ void CallMetrics::count_not_shadowed(std::uint16_t capability, std::string_view 
 
 Counter& CallMetrics::shadow_begun(std::uint16_t capability) {
   CapabilityCounters& counters = capabilities_[capability];
-  if (counters.begun == nullptr) counters.begun = &shard_.counter(families::kShadowBegun, {capability_name(capability)});
+  if (counters.begun == nullptr)
+    counters.begun = &shard_.counter(families::kShadowBegun, {capability_name(capability)});
   return *counters.begun;
 }
 

@@ -18,8 +18,8 @@ class CallMetrics {
   CallMetrics(const RouteTable& table, MetricsShard& shard);
 
   // A call ended. `method` and `capability` may be kNoIndex (in no capability); `side` absent: none served it.
-  void count_call(std::uint16_t method, std::uint16_t capability, std::optional<Side> side, bool shadow, GrpcCode status,
-                  std::chrono::nanoseconds latency);
+  void count_call(std::uint16_t method, std::uint16_t capability, std::optional<Side> side, bool shadow,
+                  GrpcCode status, std::chrono::nanoseconds latency);
   // A call of a capability was decided.
   void count_routed(const Plan& plan, const RouteDecision& decision);
   void count_share(std::uint32_t rule, bool shadow_share, bool in_share);
@@ -49,7 +49,7 @@ class CallMetrics {
 
   const RouteTable& table_;
   MetricsShard& shard_;
-  std::vector<MethodCounters> methods_;           // one more than the table's: "other"
+  std::vector<MethodCounters> methods_;  // one more than the table's: "other"
   std::vector<std::string> method_names_;
   std::vector<CapabilityCounters> capabilities_;  // likewise: none
   std::vector<RuleCounters> rules_;               // by rule, then one a capability for "none"

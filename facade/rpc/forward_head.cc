@@ -5,33 +5,25 @@
 #include "facade/wire/grpc_timeout.h"
 
 namespace ficus {
-namespace {
-
-// RFC 9113 8.2.2: fields that speak of one connection. nghttp2 refuses them on arrival; this holds should it not.
-bool connection_level(std::string_view name) {
-  return name == "connection" || name == "keep-alive" || name == "proxy-connection" || name == "transfer-encoding" ||
-         name == "upgrade";
-}
-
-}  // namespace
 
 void prepare_forward_head(HeaderBlock& head, const ForwardHead& how) {
   for (HeaderBlock::Field& field : head.fields()) {
-    if (field.hidden || field.name.empty() || field.name[0] == ':') continue;
-    switch (field.name[0]) {
-      case 'x':
-        if (field.name.starts_with(kOwnPrefix) && !(how.marked && field.name == kShadowMarker)) field.hidden = true;
+    if (field.hidden) continue;
+    switch (field.token) {
+      case HeaderToken::kFicus:
+        if (!(how.marked && field.name == kShadowMarker)) field.hidden = true;
         break;
-      case 't':
+      case HeaderToken::kTracestate:
         // A tracestate belongs to the traceparent it came with (Trace Context 3.3): none was valid, so it goes.
-        if (field.name == "tracestate" && !how.trace->continued) field.hidden = true;
-        if (connection_level(field.name)) field.hidden = true;
+        if (!how.trace->continued) field.hidden = true;
         break;
-      case 'c':
-      case 'k':
-      case 'p':
-      case 'u':
-        if (connection_level(field.name)) field.hidden = true;
+      case HeaderToken::kConnection:
+      case HeaderToken::kKeepAlive:
+      case HeaderToken::kProxyConnection:
+      case HeaderToken::kTransferEncoding:
+      case HeaderToken::kUpgrade:
+        // RFC 9113 8.2.2: they speak of one connection. The codec refuses them on arrival; this holds should it not.
+        field.hidden = true;
         break;
       default:
         break;

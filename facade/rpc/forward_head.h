@@ -6,7 +6,7 @@
 #include <optional>
 #include <string_view>
 
-#include "facade/net/header_block.h"
+#include "facade/h2/header_block.h"
 #include "facade/wire/trace_context.h"
 #include "routing/route_table.h"
 
@@ -18,13 +18,13 @@ inline constexpr std::string_view kOwnPrefix = "x-ficus-";
 inline constexpr std::string_view kShadowMarker = "x-ficus-shadow";
 
 struct ForwardHead {
-  const UpstreamInfo* upstream = nullptr;          // its metadata set and remove
-  std::string_view override_metadata;              // removed; may be empty
-  bool marked = false;                             // the client's marker is kept
-  bool mark = false;                               // this leg is a shadow: the marker is added
-  std::optional<std::chrono::nanoseconds> timeout; // what is left; absent: none was given
+  const UpstreamInfo* upstream = nullptr;           // its metadata set and remove
+  std::string_view override_metadata;               // removed; may be empty
+  bool marked = false;                              // the client's marker is kept
+  bool mark = false;                                // this leg is a shadow: the marker is added
+  std::optional<std::chrono::nanoseconds> timeout;  // what is left; absent: none was given
   const TraceContext* trace = nullptr;
-  std::string_view traceparent;                    // this leg's
+  std::string_view traceparent;  // this leg's
 };
 
 // Edits `head` in place. Pseudo-header fields, `te`, content-type, repeated keys and their order stay as they came.

@@ -5,12 +5,12 @@
 #include <boost/container/small_vector.hpp>
 
 #include "facade/base/log.h"
-#include "facade/wire/inflate.h"
 #include "facade/metrics/families.h"
 #include "facade/rpc/forward_head.h"
 #include "facade/wire/grpc_frame.h"
 #include "facade/wire/grpc_status.h"
 #include "facade/wire/grpc_timeout.h"
+#include "facade/wire/inflate.h"
 
 namespace ficus {
 namespace {
@@ -41,9 +41,12 @@ Result<std::string, NoKey> key_of_message(std::string_view message, bool compres
   const auto plain = inflate_message(message, encoding, limit);
   if (!plain) {
     switch (plain.error()) {
-      case InflateError::kUnknownEncoding: return fail(NoKey::kUnknownEncoding);
-      case InflateError::kMalformed: return fail(NoKey::kMalformed);
-      case InflateError::kTooLarge: return fail(NoKey::kTooLong);
+      case InflateError::kUnknownEncoding:
+        return fail(NoKey::kUnknownEncoding);
+      case InflateError::kMalformed:
+        return fail(NoKey::kMalformed);
+      case InflateError::kTooLarge:
+        return fail(NoKey::kTooLong);
     }
   }
   return scan_key(*plain, *method.key_path);
@@ -52,39 +55,50 @@ Result<std::string, NoKey> key_of_message(std::string_view message, bool compres
 }  // namespace
 
 RpcCall::RpcCall(RpcServer& server, H2Stream& client)
-    : server_(server), client_(client), routes_(server.routes()), born_(std::chrono::steady_clock::now()) {
+    : server_(server), client_(client), routes_(server.routes()), born_(server.worker().now()) {
   server_.streams().add(1);
 }
 
 RpcCall::~RpcCall() {
   server_.streams().add(-1);
-  if (alive_ != nullptr) *alive_ = false;
   if (upstream_ != nullptr) upstream_->abandon();
 }
 
 // ---------------------------------------------------------------- the request
 
 void RpcCall::on_headers(HeaderBlock& block, bool end_stream) {
-  head_came_ = true;
   head_ = std::move(block);
   request_ended_ = end_stream;
   std::string_view method, path, content_type;
   std::optional<std::string_view> timeout, traceparent;
   bool traceparent_repeated = false;
   for (const HeaderBlock::Field& field : head_.fields()) {
-    if (field.name == ":method") method = field.value;
-    else if (field.name == ":path") path = field.value;
-    else if (field.name == "content-type") content_type = field.value;
-    else if (field.name == "grpc-timeout" && !timeout) timeout = field.value;
-    else if (field.name == "traceparent") {
-      traceparent_repeated = traceparent.has_value();
-      traceparent = field.value;
+    switch (field.token) {
+      case HeaderToken::kMethod:
+        method = field.value;
+        break;
+      case HeaderToken::kPath:
+        path = field.value;
+        break;
+      case HeaderToken::kContentType:
+        content_type = field.value;
+        break;
+      case HeaderToken::kGrpcTimeout:
+        if (!timeout) timeout = field.value;
+        break;
+      case HeaderToken::kTraceparent:
+        traceparent_repeated = traceparent.has_value();
+        traceparent = field.value;
+        break;
+      default:
+        break;
     }
   }
   if (method != "POST") return refuse_http("405", "POST");
   if (!is_grpc_content_type(content_type)) return refuse_http("415", "");
   if (routes_ == nullptr) {
-    return fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, "no_policy"}, "the facade has no policy in force yet");
+    return fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, "no_policy"},
+                     "the facade has no policy in force yet");
   }
 
   std::optional<TraceContext> trace;
@@ -99,12 +113,13 @@ void RpcCall::on_headers(HeaderBlock& block, bool end_stream) {
                        "malformed grpc-timeout: at most eight digits and one of H M S m u n");
     }
     if (*left <= std::chrono::nanoseconds::zero()) {
-      return fail_call({GrpcCode::kDeadlineExceeded, ErrorOrigin::kFacade, "deadline exceeded"}, "facade: deadline exceeded");
+      return fail_call({GrpcCode::kDeadlineExceeded, ErrorOrigin::kFacade, "deadline exceeded"},
+                       "facade: deadline exceeded");
     }
     // A deadline too far to be told is none.
     if (*left < std::chrono::hours(24 * 365 * 100)) {
       deadline_ = born_ + *left;
-      start_deadline();
+      server_.worker().timers().arm(deadline_timer_, *deadline_);
     }
   }
   route(path, head_.fields(), end_stream);
@@ -120,15 +135,17 @@ void RpcCall::route(std::string_view path, const HeaderBlock::Fields& fields, bo
   RpcHead head;
   head.path = *rpc_path;
   for (const HeaderBlock::Field& field : fields) {
-    if (field.name.empty() || field.name[0] == ':') continue;
+    if (is_pseudo(field.token)) continue;
     metadata.push_back({field.name, field.value});
-    if (field.name == kShadowMarker && field.value == "1") head.shadow_marked = true;
+    if (field.token == HeaderToken::kFicus && field.name == kShadowMarker && field.value == "1")
+      head.shadow_marked = true;
   }
   head.metadata = {metadata.data(), metadata.size()};
   plan_ = routes_->table->plan(head);
   if (plan_.refusal) {
     routes_->metrics.count_refused(plan_.capability, plan_.refusal->reason);
-    return fail_call({plan_.refusal->code, ErrorOrigin::kClient, std::string(plan_.refusal->reason)}, plan_.refusal->message);
+    return fail_call({plan_.refusal->code, ErrorOrigin::kClient, std::string(plan_.refusal->reason)},
+                     plan_.refusal->message);
   }
   if (plan_.override_ignored) routes_->metrics.count_override(plan_.capability, *plan_.override_ignored);
   if (!plan_.needs_key) return decide(plan_.metadata_key, plan_.no_key);
@@ -146,8 +163,9 @@ void RpcCall::try_key(bool request_ended) {
     } else if (held_.size() < kGrpcPrefixBytes + length) {
       if (!request_ended) return;
     } else {
-      const auto key = key_of_message(std::string_view(held_).substr(kGrpcPrefixBytes, length), held_[0] == 1,
-                                      head_.find("grpc-encoding").value_or(""), routes_->table->methods()[plan_.method], limit);
+      const auto key =
+          key_of_message(std::string_view(held_).substr(kGrpcPrefixBytes, length), held_[0] == 1,
+                         head_.find("grpc-encoding").value_or(""), routes_->table->methods()[plan_.method], limit);
       if (key) return decide(digest_of(DigestKind::kKey, *key), std::nullopt);
       why = key.error();
     }
@@ -187,7 +205,8 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
   state_ = State::kRelaying;
   const auto span = span_id_of(server_.random());
   // The tap copies the head before the primary's leg changes it.
-  if (decision.shadow_possible && (decision.shadow_needs_key || !decision.shadow.percent.none())) begin_tap(decision, {span.data(), span.size()});
+  if (decision.shadow_possible && (decision.shadow_needs_key || !decision.shadow.percent.none()))
+    begin_tap(decision, {span.data(), span.size()});
 
   upstream_ = server_.pool().open(routes_->primary[decision.upstream], leg_);
   if (upstream_ == nullptr) {
@@ -201,7 +220,7 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
   how.marked = plan_.marked;
   how.trace = &trace_;
   how.traceparent = {traceparent.data(), traceparent.size()};
-  if (deadline_) how.timeout = *deadline_ - std::chrono::steady_clock::now();
+  if (deadline_) how.timeout = *deadline_ - server_.worker().now();
   // Moved, not copied: who borrowed from it (the plan) reads texts that the moved block still holds, and not later than
   // the leg lives.
   HeaderBlock forward = std::move(head_);
@@ -272,7 +291,8 @@ void RpcCall::begin_tap(const RouteDecision& decision, std::string_view primary_
   if (by_key || method.key_path) {
     setup.settle = [routes = routes_, plan = plan_, decision, draw = draw_, encoding, key_limit, by_key](
                        std::string_view message, bool compressed, std::string& key) {
-      const auto found = key_of_message(message, compressed, encoding, routes->table->methods()[plan.method], key_limit);
+      const auto found =
+          key_of_message(message, compressed, encoding, routes->table->methods()[plan.method], key_limit);
       if (found) key = *found;
       if (!by_key) return true;
       std::optional<KeyDigest> digest;
@@ -282,8 +302,8 @@ void RpcCall::begin_tap(const RouteDecision& decision, std::string_view primary_
       return share.in_share;
     };
   }
-  setup.count_shadow = [routes = routes_, method = plan_.method, capability = plan_.capability, side = decision.shadow_side](
-                           GrpcCode status, std::chrono::nanoseconds latency) {
+  setup.count_shadow = [routes = routes_, method = plan_.method, capability = plan_.capability,
+                        side = decision.shadow_side](GrpcCode status, std::chrono::nanoseconds latency) {
     routes->metrics.count_call(method, capability, side, true, status, latency);
   };
   tap_ = std::make_shared<ShadowTap>(server_.shadow_lane(), std::move(setup),
@@ -321,6 +341,7 @@ void RpcCall::on_end(HeaderBlock* trailers) {
   } else {
     upstream_->send_end();
   }
+  if (upstream_ != nullptr) upstream_->time_next_write(server_.own_request_seconds(), server_.worker().now());
   if (tap_ != nullptr) tap_->on_request_end();
 }
 
@@ -331,7 +352,6 @@ void RpcCall::on_request_sent(std::size_t bytes) {
 }
 
 void RpcCall::on_headers_too_large() {
-  head_came_ = true;
   server_.worker().metrics().counter(families::kLimits, {"header_list_bytes"}).add();
   fail_call({GrpcCode::kResourceExhausted, ErrorOrigin::kClient, "header_list_too_large"},
             "the request's metadata is larger than the facade takes");
@@ -342,13 +362,13 @@ void RpcCall::on_headers_too_large() {
 void RpcCall::on_answer_headers(HeaderBlock& block, bool end_stream) {
   if (tap_ != nullptr) tap_->on_answer_headers(block, end_stream);
   if (!end_stream) {
-    client_.send_headers(std::move(block), false);
+    client_.send_headers(block, false);
     return;
   }
-  const auto grpc_status = block.find("grpc-status");
+  const auto grpc_status = block.find(HeaderToken::kGrpcStatus);
   const GrpcCode status =
-      grpc_status ? parse_grpc_status(grpc_status) : grpc_code_of_http(block.find(":status").value_or(""));
-  client_.send_headers(std::move(block), true);
+      grpc_status ? parse_grpc_status(grpc_status) : grpc_code_of_http(block.find(HeaderToken::kStatus).value_or(""));
+  client_.send_headers(block, true);
   finish_answer(status);
 }
 
@@ -360,7 +380,8 @@ void RpcCall::on_answer_data(std::string_view bytes) {
 void RpcCall::on_answer_end(HeaderBlock* trailers) {
   if (tap_ != nullptr) tap_->on_answer_end(trailers);
   if (trailers != nullptr) {
-    const GrpcCode status = parse_grpc_status(trailers->find("grpc-status"));
+    const GrpcCode status = parse_grpc_status(trailers->find(HeaderToken::kGrpcStatus));
+    client_.time_next_write(server_.own_answer_seconds(), server_.worker().now());
     client_.send_trailers(std::move(*trailers));
     finish_answer(status);
   } else {
@@ -382,7 +403,9 @@ void RpcCall::on_answer_too_large() {
 void RpcCall::on_upstream_closed(StreamEnd end, std::uint32_t error_code, std::string_view detail) {
   upstream_ = nullptr;
   if (state_ == State::kAnswered) return;
-  const ErrorOrigin origin = !side_ ? ErrorOrigin::kFacade : *side_ == Side::kNew ? ErrorOrigin::kNew : ErrorOrigin::kLegacy;
+  const ErrorOrigin origin = !side_                 ? ErrorOrigin::kFacade
+                             : *side_ == Side::kNew ? ErrorOrigin::kNew
+                                                    : ErrorOrigin::kLegacy;
   const CallError error = error_of_stream_end(end, error_code, detail, origin);
   server_.worker().metrics().counter(families::kUpstreamFailures, {upstream_name(), "primary", error.detail}).add();
   fail_call(error, std::string(upstream_name()) + ": " + error.detail);
@@ -398,9 +421,9 @@ std::string_view RpcCall::upstream_name() const {
 void RpcCall::fail_call(const CallError& error, std::string_view message) {
   if (state_ == State::kAnswered) return;
   if (tap_ != nullptr) {
-    tap_->on_primary_failed(error.grpc_code == GrpcCode::kDeadlineExceeded ? Observation::End::kTimedOut
-                                                                           : Observation::End::kFailed,
-                            error.grpc_code, error.detail);
+    tap_->on_primary_failed(
+        error.grpc_code == GrpcCode::kDeadlineExceeded ? Observation::End::kTimedOut : Observation::End::kFailed,
+        error.grpc_code, error.detail);
   }
   HeaderBlock block;
   if (!client_.headers_sent()) {
@@ -412,7 +435,7 @@ void RpcCall::fail_call(const CallError& error, std::string_view message) {
   if (client_.headers_sent()) {
     client_.send_trailers(std::move(block));
   } else {
-    client_.send_headers(std::move(block), true);
+    client_.send_headers(block, true);
   }
   finish_answer(error.grpc_code);
 }
@@ -421,7 +444,7 @@ void RpcCall::refuse_http(std::string_view status, std::string_view allow) {
   HeaderBlock block;
   block.add_static(":status", status);
   if (!allow.empty()) block.add_static("allow", allow);
-  client_.send_headers(std::move(block), true);
+  client_.send_headers(block, true);
   if (routes_ != nullptr) routes_->metrics.count_refused(kNoIndex, status == "405" ? "not_post" : "not_grpc");
   finish_answer(GrpcCode::kUnknown);
 }
@@ -429,7 +452,7 @@ void RpcCall::refuse_http(std::string_view status, std::string_view allow) {
 void RpcCall::finish_answer(GrpcCode status) {
   state_ = State::kAnswered;
   count_end(status);
-  if (timer_ != nullptr) timer_->cancel();
+  deadline_timer_.cancel();
   std::string().swap(held_);
   drop_upstream();
   tap_.reset();
@@ -438,7 +461,7 @@ void RpcCall::finish_answer(GrpcCode status) {
 void RpcCall::count_end(GrpcCode status) {
   if (counted_ || routes_ == nullptr) return;
   counted_ = true;
-  routes_->metrics.count_call(plan_.method, plan_.capability, side_, false, status, std::chrono::steady_clock::now() - born_);
+  routes_->metrics.count_call(plan_.method, plan_.capability, side_, false, status, server_.worker().now() - born_);
 }
 
 void RpcCall::drop_upstream() {
@@ -447,13 +470,9 @@ void RpcCall::drop_upstream() {
 
 void RpcCall::on_closed(StreamEnd, std::uint32_t, std::string_view) {
   if (state_ == State::kAnswered) return;
-  if (!head_came_) {
-    // HTTP/2 refused the head, or its sender left in the middle of it: no call came to be.
-    if (routes_ != nullptr) routes_->metrics.count_refused(kNoIndex, "malformed_head");
-    return;
-  }
   // The client left before the answer was complete.
-  if (tap_ != nullptr) tap_->on_primary_failed(Observation::End::kCancelled, GrpcCode::kCancelled, "cancelled by the client");
+  if (tap_ != nullptr)
+    tap_->on_primary_failed(Observation::End::kCancelled, GrpcCode::kCancelled, "cancelled by the client");
   finish_answer(GrpcCode::kCancelled);
 }
 
@@ -462,16 +481,8 @@ void RpcCall::on_shutdown() {
   fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, "shutdown"}, "facade: shutting down");
 }
 
-void RpcCall::start_deadline() {
-  timer_ = std::make_unique<asio::steady_timer>(server_.worker().io());
-  alive_ = std::make_shared<bool>(true);
-  timer_->expires_at(*deadline_);
-  timer_->async_wait([this, alive = alive_](error_code ec) {
-    if (!ec && *alive) on_deadline();
-  });
-}
-
 void RpcCall::on_deadline() {
+  server_.worker().touch_clock();
   const std::string who = upstream_index_ == kNoIndex ? "facade" : std::string(upstream_name());
   fail_call({GrpcCode::kDeadlineExceeded, ErrorOrigin::kFacade, "deadline exceeded"}, who + ": deadline exceeded");
 }

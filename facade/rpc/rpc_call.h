@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "facade/base/pool.h"
 #include "facade/net/h2_session.h"
 #include "facade/net/upstream_stream.h"
 #include "facade/rpc/call_error.h"
@@ -16,7 +17,7 @@
 
 namespace ficus {
 
-class RpcCall final : public StreamEvents {
+class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
  public:
   RpcCall(RpcServer& server, H2Stream& client);
   ~RpcCall() override;
@@ -61,7 +62,6 @@ class RpcCall final : public StreamEvents {
   void decide(std::optional<KeyDigest> key, std::optional<NoKey> no_key);
   void begin_leg(const RouteDecision& decision);
   void begin_tap(const RouteDecision& decision, std::string_view primary_span);
-  void start_deadline();
   void on_deadline();
   // Answers in the facade's own name. Nothing is sent if an answer was complete already.
   void fail_call(const CallError& error, std::string_view message);
@@ -78,7 +78,6 @@ class RpcCall final : public StreamEvents {
   UpstreamStream* upstream_ = nullptr;
   std::shared_ptr<ShadowTap> tap_;
   State state_ = State::kHead;
-  bool head_came_ = false;
   bool request_ended_ = false;
   bool counted_ = false;
 
@@ -92,8 +91,11 @@ class RpcCall final : public StreamEvents {
   TraceContext trace_;
   const std::chrono::steady_clock::time_point born_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
-  std::unique_ptr<asio::steady_timer> timer_;
-  std::shared_ptr<bool> alive_;     // for the timer's handler, which may outlive the call
+  struct DeadlineTimer final : Timer {
+    explicit DeadlineTimer(RpcCall& c) : call(c) {}
+    void on_timer() override { call.on_deadline(); }
+    RpcCall& call;
+  } deadline_timer_{*this};
 };
 
 }  // namespace ficus

@@ -12,8 +12,13 @@ RpcServer::RpcServer(Worker& worker, CompareQueue& compare, RpcServerOptions opt
       shadow_pool_(worker, "shadow"),
       lane_{worker, shadow_pool_, compare, {}, 0},
       streams_(worker.metrics().gauge(families::kStreams, {"primary"})),
+      own_request_seconds_(worker.metrics().histogram(families::kOwnSeconds, {"request"})),
+      own_answer_seconds_(worker.metrics().histogram(families::kOwnSeconds, {"answer"})),
       random_state_(random_seed) {
   lane_.budget.limit = share_of(options.shadow_bytes);
+  worker_.set_malformed_head_counter([this] {
+    if (routes_ != nullptr) routes_->metrics.count_refused(kNoIndex, "malformed_head");
+  });
 }
 
 RpcServer::~RpcServer() = default;

@@ -14,8 +14,8 @@
 namespace ficus {
 
 struct RpcServerOptions {
-  unsigned workers = 1;                            // limits of the whole facade are split over them
-  std::size_t shadow_bytes = 256u << 20;           // of the whole facade: limit "shadow_bytes"
+  unsigned workers = 1;                   // limits of the whole facade are split over them
+  std::size_t shadow_bytes = 256u << 20;  // of the whole facade: limit "shadow_bytes"
 };
 
 class RpcServer {
@@ -40,6 +40,9 @@ class RpcServer {
   // A part of a facade-wide limit: rounded up, so that no worker is left without.
   std::size_t share_of(std::size_t limit) const noexcept { return (limit + options_.workers - 1) / options_.workers; }
   Gauge& streams() noexcept { return streams_; }
+  // What the facade adds to a call on the way to the upstream, and on the way back.
+  Histogram& own_request_seconds() noexcept { return own_request_seconds_; }
+  Histogram& own_answer_seconds() noexcept { return own_answer_seconds_; }
 
  private:
   Worker& worker_;
@@ -47,6 +50,8 @@ class RpcServer {
   UpstreamPool primary_pool_, shadow_pool_;
   ShadowLane lane_;
   Gauge& streams_;
+  Histogram& own_request_seconds_;
+  Histogram& own_answer_seconds_;
   std::shared_ptr<WorkerRoutes> routes_;
   std::map<std::string, std::shared_ptr<std::size_t>> rule_in_flight_;  // by rule name
   std::uint64_t random_state_;

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "facade/compare/observation.h"
-#include "facade/net/header_block.h"
+#include "facade/h2/header_block.h"
 #include "facade/wire/grpc_frame.h"
 
 namespace ficus {

@@ -45,14 +45,15 @@ HeaderBlock grpc_head() {
   return head;
 }
 
-std::string_view text_of(const std::vector<std::uint8_t>& bytes) {
+std::string_view text_of(const OutBuffer& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 // A decoder that knows the head, the block that names it, and the head as that decoder gives it.
 struct Warm {
   HpackDecoder decoder;
-  std::vector<std::uint8_t> block;
+  OutBlockPool pool;
+  OutBuffer block{pool};
 
   Warm() {
     HpackEncoder encoder;
@@ -94,7 +95,8 @@ void BM_EncodeShared(benchmark::State& state) {
   Warm warm;
   const HeaderBlock head = warm.read();
   HpackEncoder encoder;
-  std::vector<std::uint8_t> out;
+  OutBlockPool pool;
+  OutBuffer out(pool);
   for (int i = 0; i < 3; ++i) encoder.encode(head, out);
   const std::uint64_t before = allocations;
   for (auto _ : state) {
@@ -110,7 +112,8 @@ BENCHMARK(BM_EncodeShared);
 void BM_EncodeMade(benchmark::State& state) {
   const HeaderBlock head = grpc_head();
   HpackEncoder encoder;
-  std::vector<std::uint8_t> out;
+  OutBlockPool pool;
+  OutBuffer out(pool);
   for (int i = 0; i < 3; ++i) encoder.encode(head, out);
   const std::uint64_t before = allocations;
   for (auto _ : state) {
@@ -126,7 +129,8 @@ BENCHMARK(BM_EncodeMade);
 void BM_Relay(benchmark::State& state) {
   Warm warm;
   HpackEncoder encoder;
-  std::vector<std::uint8_t> out;
+  OutBlockPool pool;
+  OutBuffer out(pool);
   for (int i = 0; i < 3; ++i) encoder.encode(warm.read(), out);
   const std::uint64_t before = allocations;
   for (auto _ : state) {

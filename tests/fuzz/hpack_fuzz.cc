@@ -115,7 +115,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const List few = plain(ours_limited);
     FUZZ_CHECK(few.size() <= fields.size() && std::equal(few.begin(), few.end(), fields.begin()));
 
-    std::vector<std::uint8_t> out;
+    ficus::OutBlockPool pool;
+    ficus::OutBuffer out(pool);
     writer.encode(ours, out);
     HeaderBlock again;
     FUZZ_CHECK(

@@ -39,7 +39,8 @@ void append_entry(std::string& block, std::string_view name, std::string_view va
 struct Relay {
   HpackDecoder decoder;
   HpackEncoder encoder;
-  std::vector<std::uint8_t> out;
+  OutBlockPool pool;
+  OutBuffer out{pool};
 
   // One call's head in, and out again as a relay changes it.
   void pass(std::string_view block) {

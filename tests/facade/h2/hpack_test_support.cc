@@ -66,9 +66,10 @@ Decoded decode_in_pieces(HpackDecoder& decoder, std::string_view block, std::siz
 }
 
 std::string encode(HpackEncoder& encoder, const HeaderBlock& block) {
-  std::vector<std::uint8_t> out;
+  OutBlockPool pool;
+  OutBuffer out(pool);
   encoder.encode(block, out);
-  return {out.begin(), out.end()};
+  return {reinterpret_cast<const char*>(out.data()), out.size()};
 }
 
 }  // namespace ficus

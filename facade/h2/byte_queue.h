@@ -42,6 +42,7 @@ class ByteQueue {
 
   // Keeps what is popped from now on, while all of it (kept and unread) is at most `limit` bytes; beyond, keeping ends.
   void keep(std::size_t limit) noexcept { keep_limit_ = limit; }
+  bool keeping() const noexcept { return keep_limit_ != 0; }
   // Ends keeping and drops what was kept.
   void drop_kept() noexcept;
   // Whether everything ever appended is still here, so that rewind() gives it all again.
@@ -55,7 +56,7 @@ class ByteQueue {
 
   ChunkPool* pool_;
   std::vector<ChunkPool::Chunk> chunks_;  // those holding [base_, end_); a few at most, so erase at the front is cheap
-  std::size_t base_ = 0;  // offset (from the first byte ever appended) of chunks_.front()'s first byte
+  std::size_t base_ = 0;                  // offset (from the first byte ever appended) of chunks_.front()'s first byte
   std::size_t read_ = 0;
   std::size_t end_ = 0;
   std::size_t keep_limit_ = 0;

@@ -1,4 +1,4 @@
-#include "facade/net/byte_queue.h"
+#include "facade/h2/byte_queue.h"
 
 #include <algorithm>
 #include <cstring>
