@@ -20,18 +20,24 @@ struct MetadataEntry {
 };
 using MetadataView = std::span<const MetadataEntry>;
 
+// The URI, DNS and email SANs of a certificate that was verified for this connection; empty where there is none. Texts
+// exactly as in the certificate, each admissible (peer_san.h): its kind is told from the text.
+using PeerSans = std::span<const std::string_view>;
+
 // One RPC at its headers. Borrows everything.
 struct RpcHead {
   RpcPath path;
   MetadataView metadata;
   bool shadow_marked = false;  // carries `x-ficus-shadow: 1`
+  PeerSans peer_sans{};
 };
 
 // Why a call is not sent anywhere. `reason` is a metrics label; `message` goes to the client and names no secret.
 struct Refusal {
   GrpcCode code = GrpcCode::kUnimplemented;
   // Static text: no_such_method, unlisted_method, marked_write, marked_unmanaged, tenant_missing, identity_repeated,
-  // identity_empty, identity_too_long, identity_comma, identity_control (identity_conflict comes with peer_san).
+  // identity_empty, identity_too_long, identity_comma, identity_control, identity_conflict (PERMISSION_DENIED: SANs
+  // that yield different values, or a SAN and metadata that do).
   std::string_view reason;
   std::string message;
 };
@@ -42,7 +48,7 @@ inline constexpr std::size_t kMaxAttributes = 4;
 struct CallerIdentity {
   std::optional<std::string_view> tenant;
   std::optional<std::string_view> consumer;
-  bool tenant_verified = false;
+  bool tenant_verified = false;  // a verified source yielded it
   bool consumer_verified = false;
   std::optional<std::string_view> attributes[kMaxAttributes];  // in the policy's order
 };
@@ -51,8 +57,8 @@ struct CallerIdentity {
 inline constexpr std::uint16_t kNoIndex = 0xffff;
 
 enum class PlanKind : std::uint8_t {
-  kRefused,     // refusal() of the table says why
-  kPassThrough, // a method in no capability: the default upstream, as it came
+  kRefused,      // refusal() of the table says why
+  kPassThrough,  // a method in no capability: the default upstream, as it came
   kRead,
   kWrite,
 };
@@ -64,8 +70,8 @@ struct Plan {
   std::uint16_t capability = kNoIndex;  // RouteTable::capabilities()
   std::uint32_t rule = 0xffffffff;      // RouteTable::rules(); kNoRule: no rule took it, stage off
   bool marked = false;
-  bool needs_key = false;               // decide() wants the key out of the first message: headers must wait for it
-  std::optional<Side> forced;           // a tester's override, honoured
+  bool needs_key = false;      // decide() wants the key out of the first message: headers must wait for it
+  std::optional<Side> forced;  // a tester's override, honoured
   // Why an override was not honoured, static text: repeated, write, marked, bad_value, bad_token, not_allowed, stage.
   std::optional<std::string_view> override_ignored;
   CallerIdentity who;
@@ -84,16 +90,16 @@ struct ShareOutcome {
 };
 
 struct RouteDecision {
-  std::optional<Refusal> refusal;        // set: nothing else holds
-  std::optional<Side> side;              // absent for pass-through
-  std::uint16_t upstream = kNoIndex;     // RouteTable::upstreams()
-  Side owner = Side::kLegacy;            // of writes; meaningful for reads too (explain shows it)
+  std::optional<Refusal> refusal;     // set: nothing else holds
+  std::optional<Side> side;           // absent for pass-through
+  std::uint16_t upstream = kNoIndex;  // RouteTable::upstreams()
+  Side owner = Side::kLegacy;         // of writes; meaningful for reads too (explain shows it)
   ShareOutcome canary;
-  bool unkeyed = false;                  // a canary share between 0 and 100 found nothing to bucket by
+  bool unkeyed = false;  // a canary share between 0 and 100 found nothing to bucket by
   bool forced = false;
-  // Whether this call may be shadowed at all (a read with a share above 0, neither forced nor marked) and where; whether
-  // it is, `shadow.in_share` says. That is settled unless `shadow_needs_key`: then RouteTable::shadow_share() settles it
-  // from the captured request.
+  // Whether this call may be shadowed at all (a read with a share above 0, neither forced nor marked) and where;
+  // whether it is, `shadow.in_share` says. That is settled unless `shadow_needs_key`: then RouteTable::shadow_share()
+  // settles it from the captured request.
   bool shadow_possible = false;
   bool shadow_needs_key = false;
   Side shadow_side = Side::kNew;

@@ -46,11 +46,50 @@ struct MetadataSet : MarkedBase {
   bool operator==(const MetadataSet&) const = default;
 };
 
+// Files are named as `file:` secrets are: relative to the policy, at or below its directory.
+struct UpstreamTlsSpec : MarkedBase {
+  std::optional<Text> ca_file;               // absent: the system's roots
+  std::optional<Text> cert_file, key_file;   // what we show the upstream; both or neither
+  std::optional<Text> server_name;           // what its certificate must be for; absent: the endpoint's host
+  bool operator==(const UpstreamTlsSpec&) const = default;
+};
+
+struct HealthCheckSpec : MarkedBase {
+  std::optional<Text> service;  // of grpc.health.v1.HealthCheckRequest; may be empty: the whole server (the default)
+  std::optional<At<std::chrono::milliseconds>> interval, timeout;
+  std::optional<At<std::uint32_t>> healthy, unhealthy;  // checks in a row
+  bool operator==(const HealthCheckSpec&) const = default;
+};
+
+struct OutlierSpec : MarkedBase {
+  std::optional<At<std::uint32_t>> consecutive;
+  std::vector<At<GrpcCode>> on;  // empty: the default
+  std::optional<At<std::chrono::milliseconds>> interval, eject;
+  std::optional<At<std::uint32_t>> max_percent;
+  bool operator==(const OutlierSpec&) const = default;
+};
+
+struct KeepaliveSpec : MarkedBase {
+  std::optional<At<std::chrono::milliseconds>> interval, timeout;
+  std::optional<At<bool>> idle;
+  bool operator==(const KeepaliveSpec&) const = default;
+};
+
+// Defaults stand at UpstreamSettings (route_table.h), where the facade reads them.
 struct UpstreamSpec : MarkedBase {
   Text name;
   std::vector<EndpointSpec> endpoints;
+  std::optional<UpstreamTlsSpec> tls;  // absent: cleartext HTTP/2
   std::optional<At<std::chrono::milliseconds>> connect_timeout;        // default 2 s
   std::optional<At<std::uint32_t>> max_concurrent_requests;            // default 1024, of the whole facade
+  std::optional<At<std::uint32_t>> max_pending, max_connections;
+  std::optional<At<Balance>> balance;
+  std::optional<HealthCheckSpec> health_check;
+  std::optional<OutlierSpec> outlier;
+  std::optional<At<std::chrono::milliseconds>> slow_start, idle_timeout;
+  std::optional<KeepaliveSpec> keepalive;
+  std::optional<Text> authority;
+  std::optional<At<bool>> forward_peer;
   std::vector<MetadataSet> metadata_set;
   std::vector<Text> metadata_remove;
   bool operator==(const UpstreamSpec&) const = default;
@@ -60,8 +99,9 @@ inline constexpr std::uint32_t kDefaultMaxConcurrentRequests = 1024;
 
 // ---- identity ----
 struct IdentitySource : MarkedBase {
-  std::string metadata;  // the metadata's name; peer_san comes with the relay work
-  bool verified() const { return false; }
+  std::string metadata{};  // the metadata's name; exactly one of the two is not empty
+  std::string peer_san{};  // a pattern of a SAN of the client's verified certificate, with one '*' (peer_san.h)
+  bool verified() const { return !peer_san.empty(); }
   bool operator==(const IdentitySource&) const = default;
 };
 
@@ -181,6 +221,22 @@ inline constexpr std::chrono::milliseconds kDefaultShadowDeadline{5000};
 inline constexpr std::uint32_t kDefaultShadowMaxInFlight = 128;
 inline constexpr std::uint64_t kDefaultShadowMaxBytes = 1024 * 1024;
 
+// reads.retry: a read that the serving side answers with one of these codes is asked again, there.
+struct RetrySpec : MarkedBase {
+  std::vector<At<GrpcCode>> on;                   // UNAVAILABLE, RESOURCE_EXHAUSTED, ABORTED
+  std::optional<At<Percent>> budget_percent;      // above 0
+  std::optional<At<std::uint32_t>> attempts;      // the first one included
+  bool operator==(const RetrySpec&) const = default;
+};
+
+// reads.fallback: legacy is asked where new serves and answers one of these codes. POLICY 4.
+struct FallbackSpec : MarkedBase {
+  std::vector<At<GrpcCode>> on;
+  std::optional<At<Date>> until;
+  std::optional<Text> contact;
+  bool operator==(const FallbackSpec&) const = default;
+};
+
 struct RuleSpec : MarkedBase {
   Text name;
   Text capability;
@@ -191,6 +247,8 @@ struct RuleSpec : MarkedBase {
   std::optional<At<Side>> reads_serve;
   std::optional<CanarySpec> canary;
   std::optional<ShadowSpec> shadow;
+  std::optional<RetrySpec> retry;
+  std::optional<FallbackSpec> fallback;
   std::optional<At<Side>> writes_owner;
   std::optional<At<Date>> until;
   std::optional<Text> contact;
@@ -231,7 +289,8 @@ struct Policy {
   Text name;
   std::vector<UpstreamSpec> upstreams;
   std::optional<Text> default_upstream;
-  std::vector<Text> schemas;       // relative file names
+  std::vector<Text> schemas;            // relative file names
+  std::vector<Text> schema_reflection;  // upstreams that are asked for the schemas of their services
   IdentitySpec identity;
   std::vector<AttributeSpec> attributes;
   std::vector<TenantGroup> tenant_groups;
@@ -249,13 +308,15 @@ struct StageFacts {
   std::optional<ShareBy> new_share_by;  // set where 0 < new_share < 100
   Percent shadow;
   ShareBy shadow_by = ShareBy::kRequest;
+  GrpcCodeSet fallback;  // where new serves and answers one of these, legacy is asked; empty: reads.fallback is none
   Side owner = Side::kLegacy;
-  // reads.fallback and writes.repeat are not built yet and always none.
+  // writes.repeat is not built yet and always none.
   bool operator==(const StageFacts&) const = default;
 };
 StageFacts stage_facts(const RuleSpec* rule);
 
-// Every file a policy names (schemas, file: secrets, override tokens), relative to the policy, without duplicates.
+// Every file a policy names (schemas, file: secrets, override tokens, certificates and keys), relative to the policy,
+// without duplicates.
 std::vector<std::string> files_named(const Policy& policy);
 
 }  // namespace ficus

@@ -20,23 +20,84 @@
 
 namespace ficus {
 
+// What `upstreams.NAME.tls` says. Contents are PEM as read, resolved from the files; a name is empty where the policy
+// names no such file. Names are for messages, contents never: `key_pem` is a secret.
+struct UpstreamTls {
+  std::string ca_file, ca_pem;      // no file: the system's roots
+  std::string cert_file, cert_pem;  // a chain, the leaf first; no file: we show no certificate
+  std::string key_file, key_pem;    // given exactly where cert_file is
+  std::string server_name;  // a DNS name (sent as SNI and checked) or an address (checked); empty: the endpoint's host
+  bool operator==(const UpstreamTls&) const = default;
+};
+
+// Active checks by grpc.health.v1, endpoint by endpoint.
+struct HealthCheckSettings {
+  std::string service;                        // empty: the whole server
+  std::chrono::milliseconds interval{5'000};  // from one check to the next
+  std::chrono::milliseconds timeout{1'000};   // of one check; beyond it, it has failed. Never above `interval`
+  std::uint32_t healthy = 2;                  // good checks in a row that bring an endpoint back
+  std::uint32_t unhealthy = 3;                // failed checks in a row that take it out
+  bool operator==(const HealthCheckSettings&) const = default;
+};
+
+// Passive ejection by what calls meet.
+struct OutlierSettings {
+  std::uint32_t consecutive = 5;               // failures of an endpoint in a row that eject it
+  GrpcCodeSet on{GrpcCode::kUnavailable};      // grpc-status that counts as a failure; a failed connection always does
+  std::chrono::milliseconds interval{10'000};  // how often it is looked who may come back
+  std::chrono::milliseconds eject{30'000};     // how long an endpoint stays away
+  std::uint32_t max_percent = 50;              // of the upstream's endpoints that may be ejected at a time, 1..100
+  bool operator==(const OutlierSettings&) const = default;
+};
+
+// PINGs on our connections to the upstream.
+struct KeepaliveSettings {
+  std::chrono::milliseconds interval{30'000};  // of silence from the upstream, then a PING; at least kLeastKeepalive
+  std::chrono::milliseconds timeout{20'000};   // for its answer, then the connection is given up
+  bool idle = false;                           // also while no call is in flight
+  bool operator==(const KeepaliveSettings&) const = default;
+};
+// gRPC servers count PINGs without data between them (C++ and Go: more than one in five minutes) and answer too many
+// with GOAWAY ENHANCE_YOUR_CALM; ten seconds is what the gRPC clients themselves keep to.
+// Source: gRPC proposal A8, "Client-side Keepalive".
+inline constexpr std::chrono::milliseconds kLeastKeepalive{10'000};
+
+// How the calls to one upstream are spread and bounded. Limits are of the whole facade, split evenly over its workers
+// (rounded up), and hold apart for primary and shadow calls.
+struct UpstreamSettings {
+  Balance balance = Balance::kLeastRequest;
+  std::optional<HealthCheckSettings> health_check;  // absent: no checks
+  std::optional<OutlierSettings> outlier;           // absent: nothing is ejected
+  std::optional<std::chrono::milliseconds>
+      slow_start;                              // in which a new endpoint comes to its whole share; absent: none
+  std::uint32_t max_pending = 1024;            // calls that wait for a connection
+  std::uint32_t max_connections = 32;          // to one endpoint (host and port)
+  std::optional<KeepaliveSettings> keepalive;  // absent: no PINGs
+  std::optional<std::chrono::milliseconds> idle_timeout;  // a connection without calls is closed; absent: never
+  std::string authority;                                  // sent as `:authority`; empty: what the client sent
+  bool forward_peer = false;  // sends x-forwarded-client-cert of the verified peer (a client's own never passes)
+  bool operator==(const UpstreamSettings&) const = default;
+};
+
 struct UpstreamInfo {
   std::string name;
   std::vector<EndpointSpec> endpoints;
   std::chrono::milliseconds connect_timeout{kDefaultConnectTimeout};
   std::uint32_t max_concurrent_requests = kDefaultMaxConcurrentRequests;
+  std::optional<UpstreamTls> tls;  // absent: cleartext HTTP/2, never fallen back to
+  UpstreamSettings settings;
   std::vector<std::pair<std::string, std::string>> metadata_set;  // secrets resolved: never log
   std::vector<std::string> metadata_remove;                       // names
 };
 
 // A star under `writes` is one entry; one under `reads` stands as the methods it takes, an entry each.
 struct MethodEntry {
-  std::string service, method;     // method "*" for a star
+  std::string service, method;          // method "*" for a star
   std::uint16_t capability = kNoIndex;  // kNoIndex: unmanaged
   MethodKind kind = MethodKind::kRead;
-  bool client_streaming = false;   // false where no schema says
+  bool client_streaming = false;  // false where no schema says
   bool server_streaming = false;
-  std::optional<KeyPath> key_path; // where a key can be read from the request
+  std::optional<KeyPath> key_path;  // where a key can be read from the request
 };
 
 struct CapabilityInfo {
@@ -46,7 +107,15 @@ struct CapabilityInfo {
   std::uint64_t key_limit_bytes = kDefaultKeyLimitBytes;
   std::optional<std::chrono::milliseconds> staleness;
   CompareSpec compare;
-  std::string override_metadata;   // empty: none. Always removed before forwarding
+  std::string override_metadata;  // empty: none. Always removed before forwarding
+};
+
+// `reads.retry` of a rule. Only reads: a write is never tried again once a byte may have arrived.
+struct RetrySettings {
+  GrpcCodeSet on;              // never empty
+  std::uint32_t attempts = 2;  // in all, the first one included; 2..5
+  Percent budget{200'000};     // retries, as a share of the rule's calls of late; above 0
+  bool operator==(const RetrySettings&) const = default;
 };
 
 struct RuleInfo {
@@ -59,16 +128,17 @@ struct RuleInfo {
   bool shadow_deadline_given = false;
   std::uint32_t shadow_max_in_flight = kDefaultShadowMaxInFlight;
   std::uint64_t shadow_max_bytes = kDefaultShadowMaxBytes;
+  std::optional<RetrySettings> retry;  // absent: only what never reached an upstream is tried again
 };
 
 // Contents of the files a policy names (files_named()), by the name written there.
 using NamedFiles = std::map<std::string, std::string, std::less<>>;
 
 struct CompileInput {
-  const Policy& policy;                           // without errors
-  std::shared_ptr<const MethodCatalog> catalog;   // null: no schemas
-  const NamedFiles& files;                        // secrets: one trailing newline is taken off
-  std::string hash;                               // hex SHA-256 of the policy file and every file it names
+  const Policy& policy;                          // without errors
+  std::shared_ptr<const MethodCatalog> catalog;  // null: no schemas
+  const NamedFiles& files;                       // secrets: one trailing newline is taken off
+  std::string hash;                              // hex SHA-256 of the policy file and every file it names
   std::uint64_t generation = 0;
 };
 
@@ -94,7 +164,8 @@ class RouteTable {
   Plan plan(const RpcHead& head) const;
   // The same with tenant and consumer given, "as verified" (policy tests, `explain`): a given one stands for what its
   // list yields, so that list is not consulted; an absent one is sought in the head's metadata as in a call.
-  Plan plan(const RpcHead& head, std::optional<std::string_view> tenant, std::optional<std::string_view> consumer) const;
+  Plan plan(const RpcHead& head, std::optional<std::string_view> tenant,
+            std::optional<std::string_view> consumer) const;
 
   // Where the RPC goes. Total and deterministic: equal arguments give equal answers, so the call's own random number
   // is an argument (`draw`). Nobody flips sides while a share only grows. `key` is absent where no key was found

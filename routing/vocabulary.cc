@@ -11,6 +11,7 @@ constexpr std::array<std::string_view, 2> kSides = {"legacy", "new"};
 constexpr std::array<std::string_view, 7> kStages = {"off",  "dual_write", "shadow",  "canary",
                                                      "live", "rampdown",   "complete"};
 constexpr std::array<std::string_view, 4> kShareBys = {"tenant", "consumer", "key", "request"};
+constexpr std::array<std::string_view, 2> kBalances = {"least_request", "round_robin"};
 constexpr std::array<std::string_view, 17> kGrpcCodes = {
     "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
     "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
@@ -46,6 +47,9 @@ std::optional<ShareBy> parse_share_by(std::string_view text) { return find_word<
 
 std::string_view to_string(MethodKind kind) { return kind == MethodKind::kRead ? "read" : "write"; }
 
+std::string_view to_string(Balance balance) { return word_of(kBalances, balance); }
+std::optional<Balance> parse_balance(std::string_view text) { return find_word<Balance>(kBalances, text); }
+
 std::string to_string(Percent percent) {
   constexpr std::uint32_t kOnePercent = Percent::kFull / 100;
   std::string text = std::to_string(percent.millionths / kOnePercent);
@@ -61,5 +65,13 @@ std::string to_string(Percent percent) {
 
 std::string_view to_string(GrpcCode code) { return word_of(kGrpcCodes, code); }
 std::optional<GrpcCode> parse_grpc_code(std::string_view name) { return find_word<GrpcCode>(kGrpcCodes, name); }
+
+std::string to_string(GrpcCodeSet codes) {
+  std::string text;
+  for (std::size_t i = 0; i < kGrpcCodes.size(); ++i) {
+    if (codes.has(static_cast<GrpcCode>(i))) text.append(text.empty() ? "" : ", ").append(kGrpcCodes[i]);
+  }
+  return text.empty() ? "none" : text;
+}
 
 }  // namespace ficus

@@ -1,7 +1,9 @@
-// The words of the policy language as types: Side, Stage, ShareBy, MethodKind, GrpcCode, Percent. Pure values.
+// The words of the policy language as types: Side, Stage, ShareBy, MethodKind, Balance, GrpcCode, GrpcCodeSet, Percent.
+// Pure values.
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +29,11 @@ std::optional<ShareBy> parse_share_by(std::string_view text);
 enum class MethodKind : std::uint8_t { kRead, kWrite };
 std::string_view to_string(MethodKind kind);  // "read", "write"
 
+// How an upstream's calls are spread over its endpoints.
+enum class Balance : std::uint8_t { kLeastRequest, kRoundRobin };
+std::string_view to_string(Balance balance);  // "least_request", "round_robin"
+std::optional<Balance> parse_balance(std::string_view text);
+
 // A percentage with four decimals, exactly: 0..1'000'000 millionths; 10'000 means 1 %.
 struct Percent {
   std::uint32_t millionths = 0;
@@ -47,5 +54,26 @@ enum class GrpcCode : std::uint8_t {
 };
 std::string_view to_string(GrpcCode code);  // "OK", "FAILED_PRECONDITION", ...
 std::optional<GrpcCode> parse_grpc_code(std::string_view name);
+
+// Some of the seventeen codes: on which ones something is done. A code off the wire that is none of them is in no set.
+class GrpcCodeSet {
+ public:
+  constexpr GrpcCodeSet() = default;
+  constexpr GrpcCodeSet(std::initializer_list<GrpcCode> codes) {
+    for (const GrpcCode code : codes) add(code);
+  }
+  constexpr void add(GrpcCode code) {
+    if (static_cast<std::uint8_t>(code) < 32) bits_ |= 1u << static_cast<std::uint8_t>(code);
+  }
+  constexpr bool has(GrpcCode code) const {
+    return static_cast<std::uint8_t>(code) < 32 && (bits_ >> static_cast<std::uint8_t>(code) & 1u) != 0;
+  }
+  constexpr bool empty() const { return bits_ == 0; }
+  constexpr bool operator==(const GrpcCodeSet&) const = default;
+
+ private:
+  std::uint32_t bits_ = 0;
+};
+std::string to_string(GrpcCodeSet codes);  // "NOT_FOUND, UNAVAILABLE", by number; "none"
 
 }  // namespace ficus
