@@ -12,18 +12,22 @@ std::string_view reason_of(ValueFault fault) {
     case ValueFault::kTooLong: return "identity_too_long";
     case ValueFault::kComma: return "identity_comma";
     case ValueFault::kControl: return "identity_control";
+    case ValueFault::kConflict: return "identity_conflict";
     case ValueFault::kNone: break;
   }
   return "identity_invalid";
 }
 
-std::string_view sentence_of(ValueFault fault) {
+// Of metadata that a client sends; what stands in a certificate needs no advice on how to send it.
+std::string_view sentence_of(ValueFault fault, bool metadata) {
   switch (fault) {
     case ValueFault::kRepeated: return "is repeated; send it once";
-    case ValueFault::kEmpty: return "is empty; send a value or leave it out";
+    case ValueFault::kEmpty: return metadata ? "is empty; send a value or leave it out" : "is empty";
     case ValueFault::kTooLong: return "is longer than 256 bytes";
-    case ValueFault::kComma: return "holds a comma; send exactly one value";
+    case ValueFault::kComma: return metadata ? "holds a comma; send exactly one value" : "holds a comma";
     case ValueFault::kControl: return "holds a control character";
+    case ValueFault::kConflict:
+      return metadata ? "says another than the client certificate; leave it out" : "is not one: its names differ";
     case ValueFault::kNone: break;
   }
   return "is not usable";
@@ -41,8 +45,9 @@ constexpr std::array<std::uint8_t, 256> make_byte_faults() {
 }
 constexpr std::array<std::uint8_t, 256> kByteFaults = make_byte_faults();
 
-Refusal refuse_value(ValueFault fault, std::string what) {
-  return {GrpcCode::kInvalidArgument, reason_of(fault), std::move(what.append(" ").append(sentence_of(fault)))};
+Refusal refuse_value(ValueFault fault, std::string what, bool metadata) {
+  return {fault == ValueFault::kConflict ? GrpcCode::kPermissionDenied : GrpcCode::kInvalidArgument, reason_of(fault),
+          std::move(what.append(" ").append(sentence_of(fault, metadata)))};
 }
 
 }  // namespace
@@ -75,57 +80,104 @@ IdentityLists::IdentityLists(const Policy& policy)
 }
 
 IdentityLists::List IdentityLists::make_list(std::string subject, const std::vector<IdentitySource>& sources) {
-  // Every source that is built today reads metadata and is unverified; so no two of one list can be in conflict.
-  List list{std::move(subject), {}};
-  for (const IdentitySource& source : sources) list.metadata_names.push_back(source.metadata);
+  List list{std::move(subject), {}, {}};
+  for (const IdentitySource& source : sources) {
+    if (!source.verified()) {
+      list.metadata_names.push_back(source.metadata);
+    } else if (auto pattern = SanPattern::parse(source.peer_san)) {
+      list.san_patterns.push_back(*std::move(pattern));
+    }
+  }
   return list;
 }
 
-const std::string* IdentityLists::consult_list(const List& list, MetadataView metadata,
-                                               std::optional<std::string_view>& value, ValueFault& fault) noexcept {
+void IdentityLists::consult_certificate(const List& list, PeerSans peer_sans, Consulted& said) noexcept {
+  for (const SanPattern& pattern : list.san_patterns) {
+    for (const std::string_view san : peer_sans) {
+      const std::optional<std::string_view> matched = pattern.match(san);
+      if (!matched) continue;
+      if (said.verified && *said.value != *matched) {
+        said.fault = ValueFault::kConflict;
+        return;
+      }
+      said.value = matched;
+      said.verified = true;
+    }
+    if (!said.verified) continue;
+    said.fault = judge_identity_value(*said.value);
+    return;
+  }
+}
+
+IdentityLists::Consulted IdentityLists::consult_list(const List& list, MetadataView metadata,
+                                                     PeerSans peer_sans) noexcept {
+  Consulted said;
+  if (!peer_sans.empty()) consult_certificate(list, peer_sans, said);
+  if (said.fault != ValueFault::kNone) return said;
   for (const std::string& name : list.metadata_names) {
     const SoughtValue sought = seek_value(metadata, name);
     if (!sought.found) continue;
-    if (sought.usable()) {
-      value = sought.value;
-      return nullptr;
+    said.fault = sought.fault;
+    said.metadata = &name;
+    if (!sought.usable()) return said;
+    if (!said.verified) {
+      said.value = sought.value;
+    } else if (*said.value != sought.value) {
+      said.fault = ValueFault::kConflict;
     }
-    fault = sought.fault;
-    return &name;
+    return said;
   }
-  return nullptr;
+  return said;
 }
 
-std::optional<Refusal> IdentityLists::consult_or_take(const List& list, MetadataView metadata,
+std::optional<Refusal> IdentityLists::consult_or_take(const List& list, MetadataView metadata, PeerSans peer_sans,
                                                       std::optional<std::string_view> given,
-                                                      std::optional<std::string_view>& value) {
-  ValueFault fault = ValueFault::kNone;
+                                                      std::optional<std::string_view>& value, bool* verified) {
   if (given) {
     value = given;
-    fault = judge_identity_value(*given);
-    if (fault != ValueFault::kNone) return refuse_value(fault, "the " + list.subject);
-  } else if (const std::string* name = consult_list(list, metadata, value, fault)) {
-    return refuse_value(fault, "metadata \"" + *name + "\" (" + list.subject + ")");
+    if (verified != nullptr) *verified = true;
+    const ValueFault fault = judge_identity_value(*given);
+    if (fault != ValueFault::kNone) return refuse_value(fault, "the " + list.subject, true);
+    return std::nullopt;
   }
-  return std::nullopt;
+  const Consulted said = consult_list(list, metadata, peer_sans);
+  if (said.fault == ValueFault::kNone) {
+    value = said.value;
+    if (verified != nullptr) *verified = said.verified;
+    return std::nullopt;
+  }
+  if (said.metadata != nullptr) {
+    return refuse_value(said.fault, "metadata \"" + *said.metadata + "\" (" + list.subject + ")", true);
+  }
+  return refuse_value(said.fault, "the " + list.subject + " in the client certificate", false);
 }
 
-std::optional<Refusal> IdentityLists::consult(MetadataView metadata, const GivenIdentity& given,
+std::optional<Refusal> IdentityLists::consult(MetadataView metadata, PeerSans peer_sans, const GivenIdentity& given,
                                               CallerIdentity& who) const {
-  who.tenant_verified = given.tenant.has_value();
-  who.consumer_verified = given.consumer.has_value();
-  if (auto refusal = consult_or_take(tenant_, metadata, given.tenant, who.tenant)) return refusal;
-  if (auto refusal = consult_or_take(consumer_, metadata, given.consumer, who.consumer)) return refusal;
+  if (auto refusal =
+          consult_or_take(tenant_, metadata, peer_sans, given.tenant, who.tenant, &who.tenant_verified)) {
+    return refusal;
+  }
+  if (auto refusal =
+          consult_or_take(consumer_, metadata, peer_sans, given.consumer, who.consumer, &who.consumer_verified)) {
+    return refusal;
+  }
   for (std::size_t i = 0; i < attributes_.size() && i < kMaxAttributes; ++i) {
-    if (auto refusal = consult_or_take(attributes_[i], metadata, std::nullopt, who.attributes[i])) return refusal;
+    if (auto refusal =
+            consult_or_take(attributes_[i], metadata, peer_sans, std::nullopt, who.attributes[i], nullptr)) {
+      return refusal;
+    }
   }
   return std::nullopt;
 }
 
 std::string IdentityLists::tenant_sources_text() const {
   std::string text;
+  if (!tenant_.san_patterns.empty()) text = "a client certificate that names one";
+  bool first = true;
   for (const std::string& name : tenant_.metadata_names) {
-    text.append(text.empty() ? "metadata \"" : " or \"").append(name).append("\"");
+    text.append(text.empty() ? "" : " or ").append(first ? "metadata \"" : "\"").append(name).append("\"");
+    first = false;
   }
   return text;
 }

@@ -1,4 +1,5 @@
-// Who calls: the policy's `identity` and `attributes` lists, consulted against one call's metadata. POLICY 3, "Sources".
+// Who calls: the policy's `identity` and `attributes` lists, consulted against one call's metadata and the SANs of the
+// certificate that its client was verified by. POLICY 3, "Sources".
 // Internal to routing/. Pure; any number of threads may use it.
 #pragma once
 
@@ -8,13 +9,14 @@
 #include <vector>
 
 #include "routing/decision.h"
+#include "routing/peer_san.h"
 #include "routing/policy.h"
 
 namespace ficus {
 
 // The one value a metadata name has in a call, or what is wrong with it. POLICY 3: repeated, empty, longer than
-// 256 bytes, holding a comma or a control character.
-enum class ValueFault : std::uint8_t { kNone, kRepeated, kEmpty, kTooLong, kComma, kControl };
+// 256 bytes, holding a comma or a control character; or another than one that has as much right or more (a conflict).
+enum class ValueFault : std::uint8_t { kNone, kRepeated, kEmpty, kTooLong, kComma, kControl, kConflict };
 inline constexpr std::size_t kMaxIdentityBytes = 256;
 
 // Plain members instead of an optional: copied on every call, where the optional's flag byte stalled the copy.
@@ -40,27 +42,36 @@ class IdentityLists {
   IdentityLists() = default;
   explicit IdentityLists(const Policy& policy);
 
-  // Consults every list: the first of its sources that yields wins, and only the sources up to it are judged. Fills
-  // `who`. A fault is a refusal (INVALID_ARGUMENT) that names the metadata, never its value. The policy has at most
-  // kMaxAttributes attributes. No allocation unless refused.
-  std::optional<Refusal> consult(MetadataView metadata, const GivenIdentity& given, CallerIdentity& who) const;
+  // Consults every list: its verified sources up to the first that yields, then its unverified ones likewise, and only
+  // these are judged. What a verified one yields wins, and what an unverified one says must be the same. Fills `who`. A
+  // fault is a refusal (INVALID_ARGUMENT, for a conflict PERMISSION_DENIED) that names the source, never its value. The
+  // policy has at most kMaxAttributes attributes. No allocation unless refused.
+  std::optional<Refusal> consult(MetadataView metadata, PeerSans peer_sans, const GivenIdentity& given,
+                                 CallerIdentity& who) const;
 
-  // `metadata "x-tenant-id"`, or several joined with "or": what a call without a tenant lacks.
+  // `a client certificate that names one or metadata "x-tenant-id"`: what a call without a tenant lacks.
   std::string tenant_sources_text() const;
 
  private:
   struct List {
-    std::string subject;  // "tenant", "consumer", "attribute product"
+    std::string subject;                   // "tenant", "consumer", "attribute product"
+    std::vector<SanPattern> san_patterns;  // the verified sources
     std::vector<std::string> metadata_names;
+  };
+  // What one list says of a call.
+  struct Consulted {
+    std::optional<std::string_view> value;
+    bool verified = false;
+    ValueFault fault = ValueFault::kNone;
+    const std::string* metadata = nullptr;  // whose value has the fault; null: the certificate's
   };
 
   static List make_list(std::string subject, const std::vector<IdentitySource>& sources);
-  // Fills `value` from the first source that yields. The metadata name whose value has a fault, or null.
-  static const std::string* consult_list(const List& list, MetadataView metadata, std::optional<std::string_view>& value,
-                                         ValueFault& fault) noexcept;
-  static std::optional<Refusal> consult_or_take(const List& list, MetadataView metadata,
+  static Consulted consult_list(const List& list, MetadataView metadata, PeerSans peer_sans) noexcept;
+  static void consult_certificate(const List& list, PeerSans peer_sans, Consulted& said) noexcept;
+  static std::optional<Refusal> consult_or_take(const List& list, MetadataView metadata, PeerSans peer_sans,
                                                 std::optional<std::string_view> given,
-                                                std::optional<std::string_view>& value);
+                                                std::optional<std::string_view>& value, bool* verified);
 
   List tenant_, consumer_;
   std::vector<List> attributes_;

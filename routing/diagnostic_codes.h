@@ -51,6 +51,8 @@ struct DiagnosticCode {
   X(kOutOfRange, "P037", "The value is outside its range.")                                                          \
   X(kBadText, "P038", "The text is too long, or holds a line break or a control character.")                         \
   X(kDuplicateName, "P039", "Two rules or two tests have one name.")                                                 \
+  X(kBadHostName, "P040", "Not a host name or an address.")                                                          \
+  X(kBadPeerSan, "P041", "Not a pattern of a SAN: printable text without spaces that holds one '*' and is not only it.") \
   X(kMoreDiagnostics, "P099", "There are more diagnostics than are listed.")                                         \
   X(kListedTwice, "W001", "The list holds the value twice.")
 
@@ -78,6 +80,7 @@ struct DiagnosticCode {
   X(kTenantsWithoutIdentity, "P120", "A rule asks for tenants, and `identity` has no `tenant`.")                     \
   X(kConsumersWithoutIdentity, "P121", "A rule asks for consumers, and `identity` has no `consumer`.")               \
   X(kOverrideUnverified, "P122", "An override trusts consumers, and no verified source yields them.")                \
+  X(kVerifiedBehindUnverified, "P123", "A verified source stands behind an unverified one.")                         \
   X(kRuleNeverMatches, "P125", "A rule can never match: rules above take every call it asks for.")                   \
   X(kNarrowedWithoutReads, "P126", "A rule narrowed by consumers or match, in a capability without reads.")          \
   X(kTooManyRulesForTenant, "P127", "More than 64 rules of one capability take one tenant.")                         \
@@ -87,11 +90,13 @@ struct DiagnosticCode {
   X(kDualWriteWithoutFacade, "P133", "Stage `dual_write` needs `replication: facade`.")                              \
   X(kCanaryByMissing, "P134", "A canary does not say what its share is counted by.")                                 \
   X(kByKeyWithoutKey, "P136", "A share is counted by key in a capability without a `key`.")                          \
+  X(kReadsOfWritesOnly, "P137", "A rule says how reads are answered, and its capability has none.")                  \
   X(kShadowOnStaleLegacy, "P140", "Reads are shadowed on legacy where new owns the writes and nothing feeds legacy.")\
   X(kReadsFromStaleLegacy, "P141", "Legacy serves reads where new owns the writes and nothing feeds legacy.")        \
   X(kReplicationUnlike, "P142", "Capabilities of one `data` disagree on replication.")                               \
   X(kNarrowedOwner, "P143", "A rule narrowed by consumers or match gives a tenant's writes another owner.")          \
   X(kDataOwners, "P144", "Capabilities of one `data` give a tenant's writes to different owners.")                   \
+  X(kFallbackToStaleLegacy, "P145", "`reads.fallback` asks legacy where new owns the writes.")                       \
   X(kNoSuchPath, "P150", "No read of the capability has such a field in its response.")                              \
   X(kNotRepeated, "P151", "The field is not repeated, so it has no order.")                                          \
   X(kTestFails, "P160", "A test of the policy fails.")                                                               \

@@ -214,7 +214,7 @@ class Differ {
   static std::string sources(const Policy& policy) {
     std::string text;
     for (const IdentitySource& source : policy.identity.tenant) {
-      text += (text.empty() ? "tenant from " : ", ") + source.metadata;
+      text += (text.empty() ? "tenant from " : ", ") + (source.verified() ? source.peer_san : source.metadata);
     }
     return text.empty() ? "no tenant is known" : text;
   }

@@ -24,6 +24,9 @@ StageFacts stage_facts(const RuleSpec* rule) {
     facts.shadow = rule->shadow->percent.value;
     if (rule->shadow->by) facts.shadow_by = rule->shadow->by->value;
   }
+  if (rule->fallback) {
+    for (const At<GrpcCode>& code : rule->fallback->on) facts.fallback.add(code.value);
+  }
   if (rule->writes_owner) facts.owner = rule->writes_owner->value;
   return facts;
 }
@@ -36,6 +39,11 @@ std::vector<std::string> files_named(const Policy& policy) {
   };
   for (const Text& schema : policy.schemas) add(schema.value);
   for (const UpstreamSpec& upstream : policy.upstreams) {
+    if (upstream.tls) {
+      for (const auto* file : {&upstream.tls->ca_file, &upstream.tls->cert_file, &upstream.tls->key_file}) {
+        if (*file) add((*file)->value);
+      }
+    }
     for (const MetadataSet& set : upstream.metadata_set) {
       if (set.from_file) add(set.value);
     }

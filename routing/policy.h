@@ -74,6 +74,10 @@ struct KeepaliveSpec : MarkedBase {
   std::optional<At<bool>> idle;
   bool operator==(const KeepaliveSpec&) const = default;
 };
+// gRPC servers count PINGs without data between them (C++ and Go: more than one in five minutes) and answer too many
+// with GOAWAY ENHANCE_YOUR_CALM; ten seconds is what the gRPC clients themselves keep to.
+// Source: gRPC proposal A8, "Client-side Keepalive".
+inline constexpr std::chrono::milliseconds kLeastKeepalive{10'000};
 
 // Defaults stand at UpstreamSettings (route_table.h), where the facade reads them.
 struct UpstreamSpec : MarkedBase {

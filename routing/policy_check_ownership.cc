@@ -125,7 +125,7 @@ class OwnershipCheck {
     const CapabilitySpec& capability = policy_.capabilities[c];
     if (capability.reads.empty()) return;  // narrowed rules are errors there, and the others are the owners' own
     const bool legacy_is_kept_current = data_is_fed_back(capability);
-    std::set<std::uint32_t> narrowed, shadowed, served;  // rules reported already
+    std::set<std::uint32_t> narrowed, fallen_back, shadowed, served;  // rules reported already
     bool stale = false;
     const std::vector<RuleChain>& all = analysis_.tenants[c].chains;
     for (std::size_t at = 0; at < all.size(); ++at) {
@@ -136,6 +136,9 @@ class OwnershipCheck {
         const StageFacts facts = stage_facts(&policy_.rules[r]);
         if (policy_.rules[r].narrowed() && facts.owner != chain.owner && narrowed.insert(r).second) {
           narrowed_owner(r, facts.owner, chain);
+        }
+        if (chain.owner == Side::kNew && !facts.fallback.empty() && fallen_back.insert(r).second) {
+          stale_fallback(r, c, chain);
         }
         if (chain.owner == Side::kNew && !legacy_is_kept_current) {
           if (!facts.shadow.none() && !facts.new_share.none() && shadowed.insert(r).second) stale_shadow(r, c, chain);
@@ -170,6 +173,15 @@ class OwnershipCheck {
 
   static constexpr const char* kFeedBack =
       "keep legacy current and say reverse_replication: external in every capability of the data";
+
+  // Fed back or not: new has the last word on its own writes, and a NOT_FOUND of its owner is an answer.
+  void stale_fallback(std::uint32_t r, std::uint32_t c, const RuleChain& chain) {
+    const RuleSpec& rule = policy_.rules[r];
+    report_.error(codes::kFallbackToStaleLegacy, rule.fallback->mark, rule_path(r) + ".reads.fallback",
+                  rule_and_line(rule) + " falls back to legacy for reads of capability \"" + name_of_capability(c) +
+                      "\" for " + example_of(chain) + ", where new owns the writes: " + decided_by(chain.write_rule),
+                  "take the fallback out, or leave the writes to legacy: writes: {owner: legacy}");
+  }
 
   void stale_shadow(std::uint32_t r, std::uint32_t c, const RuleChain& chain) {
     const RuleSpec& rule = policy_.rules[r];

@@ -52,6 +52,14 @@ class ReferenceCheck {
   std::vector<std::uint32_t> run() {
     room_for_methods();
     if (policy_.default_upstream) upstream(*policy_.default_upstream, "default_upstream");
+    for (std::size_t i = 0; i < policy_.schema_reflection.size(); ++i) {
+      upstream(policy_.schema_reflection[i], "schemas." + item_path("reflection", i));
+    }
+    sources(policy_.identity.tenant, "identity.tenant");
+    sources(policy_.identity.consumer, "identity.consumer");
+    for (const AttributeSpec& attribute : policy_.attributes) {
+      sources(attribute.sources, "attributes." + attribute.name.value);
+    }
     for (const CapabilitySpec& capability : policy_.capabilities) {
       upstream(capability.legacy, yaml_path(capability) + ".legacy");
       upstream(capability.new_, yaml_path(capability) + ".new");
@@ -100,6 +108,18 @@ class ReferenceCheck {
     if (!is_unknown(name.value, upstreams_, "upstreams")) return;
     report_.error(codes::kUnknownUpstream, name.mark, std::move(path), "no upstream named " + in_quotes(name.value),
                   upstreams_.hint(name.value, "upstreams"));
+  }
+
+  // POLICY 3: what is verified is consulted first, and the order of the file is the order of consulting.
+  void sources(const std::vector<IdentitySource>& list, const std::string& path) {
+    bool unverified = false;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      unverified = unverified || !list[i].verified();
+      if (!unverified || !list[i].verified()) continue;
+      report_.error(codes::kVerifiedBehindUnverified, list[i].mark, item_path(path, i),
+                    "peer_san " + in_quotes(list[i].peer_san) + " stands behind metadata, which anyone can write",
+                    "move it to the front: verified sources come first");
+    }
   }
 
   void overrides(const CapabilitySpec& capability) {
@@ -213,6 +233,9 @@ void check_expiry(const CheckInput& input, Report& report) {
   for (std::size_t i = 0; i < input.policy.rules.size(); ++i) {
     const RuleSpec& rule = input.policy.rules[i];
     judge(rule.until, "rule \"" + rule.name.value + '"', rule_path(i) + ".until", rule.contact);
+    if (!rule.fallback) continue;
+    judge(rule.fallback->until, "the fallback of rule \"" + rule.name.value + '"', rule_path(i) + ".reads.fallback.until",
+          rule.fallback->contact ? rule.fallback->contact : rule.contact);
   }
   for (std::size_t i = 0; i < input.policy.unmanaged.size(); ++i) {
     const UnmanagedSpec& entry = input.policy.unmanaged[i];

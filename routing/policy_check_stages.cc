@@ -19,6 +19,7 @@ class StageCheck {
     const RuleSpec& rule = policy_.rules[index];
     path_ = rule_path(index);
     const Stage stage = rule.stage.value;
+    if (capability != nullptr && capability->reads.empty()) without_reads(rule, *capability);
     if (stage == Stage::kDualWrite) {
       report_.error(codes::kDualWriteWithoutFacade, rule.stage.mark, path_ + ".stage",
                     "stage dual_write means that the facade repeats writes, and no capability has replication: facade",
@@ -58,7 +59,20 @@ class StageCheck {
     if (rule.reads_serve) refuse(rule.reads_serve->mark, "reads.serve");
     if (rule.canary) refuse(rule.canary->mark, "reads.canary");
     if (rule.shadow) refuse(rule.shadow->mark, "reads.shadow");
+    if (rule.fallback) refuse(rule.fallback->mark, "reads.fallback");
     if (rule.writes_owner) refuse(rule.writes_owner->mark, "writes.owner");
+  }
+
+  // A write is never asked twice: who writes `retry` or `fallback` beside writes only expects something that never comes.
+  void without_reads(const RuleSpec& rule, const CapabilitySpec& capability) {
+    const auto refuse = [&](Mark mark, const std::string& field) {
+      report_.error(codes::kReadsOfWritesOnly, mark, path_ + ".reads." + field,
+                    rule_and_line(rule) + " has reads." + field + ", and capability \"" + capability.name.value +
+                        "\" has no reads",
+                    "take it out: a write is never asked again");
+    };
+    if (rule.retry) refuse(rule.retry->mark, "retry");
+    if (rule.fallback) refuse(rule.fallback->mark, "fallback");
   }
 
   // A percentage is always written where the stage has one: there is no silent 100.

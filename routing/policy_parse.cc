@@ -109,7 +109,10 @@ class PolicyReader {
     });
     section("default_upstream", [&] { fields.get("default_upstream", policy_.default_upstream, parse_name); });
     if (!fields.has("default_upstream")) absent_.emplace("default_upstream");
-    optional(fields, "schemas", read_schemas, policy_.schemas);
+    section("schemas", [&] {
+      if (const auto value = fields.get("schemas")) read_schemas(*value, policy_.schemas, policy_.schema_reflection);
+    });
+    if (!fields.has("schemas")) absent_.emplace("schemas");
     optional(fields, "identity", read_identity, policy_.identity);
     optional(fields, "attributes", read_attributes, policy_.attributes);
     optional(fields, "tenant_groups", read_tenant_groups, policy_.tenant_groups);
@@ -120,7 +123,6 @@ class PolicyReader {
     fields.not_yet("handover", "take it out: an owner moves by a restart for now");
     fields.not_yet("rollouts", "take it out: raise a share by editing its percent");
     fields.not_yet("translation", "take it out: both sides speak one schema for now");
-    fields.not_yet("tls", "take it out: clients connect over cleartext HTTP/2 for now");
     section("ownership_epoch", [&] { read_epoch(fields, policy_.ownership_epoch); });
     const std::size_t before = report_.errors();
     judge_counts(fields, policy_);

@@ -260,6 +260,12 @@ void Fields::not_yet(std::string_view key, std::string_view instead) {
                       std::string(instead));
 }
 
+std::optional<Value> Fields::get(const LanguageField& field) {
+  if (field.built) return get(field.key);
+  not_yet(field.key, field.instead);
+  return std::nullopt;
+}
+
 void Fields::finish() {
   for (const Entry& entry : entries_) {
     if (entry.taken) continue;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "routing/built_fields.h"
 #include "routing/diagnostic.h"
 #include "routing/policy_parse_values.h"
 #include "routing/policy_parse_yaml.h"
@@ -71,6 +72,7 @@ class Value {
   bool is_list() const { return kind() == YamlNode::Kind::kSequence; }
   bool is_mapping() const { return kind() == YamlNode::Kind::kMapping; }
   bool is_text() const { return kind() == YamlNode::Kind::kScalar; }
+  bool is_empty_text() const { return is_text() && node().count == 0; }  // "", which text() reports
 
  private:
   friend class Fields;
@@ -108,6 +110,8 @@ class Fields {
   bool has(std::string_view key) const;
   // Reports the key, if given, as not built yet; `instead` says what to do.
   void not_yet(std::string_view key, std::string_view instead);
+  // get() of a field that is built, not_yet() of another.
+  std::optional<Value> get(const LanguageField& field);
 
   const Value& value() const { return value_; }
   bool is_mapping() const { return is_mapping_; }
@@ -120,6 +124,8 @@ class Fields {
   // get() and need() with a parser: sets `out` when the value is good.
   template <class T, class Parse>
   void get(std::string_view key, std::optional<At<T>>& out, Parse parse);
+  template <class T, class Parse>
+  void get(const LanguageField& field, std::optional<At<T>>& out, Parse parse);
   template <class T, class Parse>
   void need(std::string_view key, At<T>& out, Parse parse);
 
@@ -164,6 +170,12 @@ void Fields::get(std::string_view key, std::optional<At<T>>& out, Parse parse) {
   const std::optional<Value> given = get(key);
   if (!given) return;
   if (auto parsed = given->read(parse)) out = At<T>{static_cast<T>(*std::move(parsed)), given->mark()};
+}
+
+template <class T, class Parse>
+void Fields::get(const LanguageField& field, std::optional<At<T>>& out, Parse parse) {
+  if (field.built) return get(field.key, out, parse);
+  not_yet(field.key, field.instead);
 }
 
 template <class T, class Parse>

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "routing/peer_san.h"
 #include "routing/policy_parse_values.h"
 #include "routing/spelling.h"
 #include "routing/utf8.h"
@@ -16,6 +17,7 @@ constexpr std::size_t kMaxIdentityBytes = 256;  // POLICY 3, "Sources"
 constexpr std::size_t kMaxMetadataNameBytes = 128;
 constexpr std::size_t kMaxMetadataValueBytes = 4096;
 constexpr std::size_t kMaxHostBytes = 253;    // RFC 1035 2.3.4, without the root's dot
+constexpr std::size_t kMaxSanBytes = 2048;    // as long as a SPIFFE ID may be (SPIFFE-ID 2.3)
 constexpr std::size_t kMaxSymbolBytes = 512;  // service, method and field paths
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -182,6 +184,41 @@ Parsed<EndpointSpec> parse_endpoint(std::string_view text) {
   endpoint.host = host;
   endpoint.port = static_cast<std::uint16_t>(*port);
   return endpoint;
+}
+
+Parsed<std::string> parse_server_name(std::string_view text) {
+  if (is_host_name(text) || is_ipv4(text) || is_ipv6(text)) return std::string(text);
+  return problem(codes::kBadHostName, in_quotes(text) + " is neither a host name nor an address",
+                 "write the name alone, without scheme, port and '*': policy.internal");
+}
+
+Parsed<std::string> parse_authority(std::string_view text) {
+  const auto bad = [&](std::string hint) {
+    return problem(codes::kBadHostName, in_quotes(text) + " is no authority", std::move(hint));
+  };
+  std::string_view host = text, port;
+  if (text.substr(0, 1) == "[") {
+    const std::size_t end = text.find(']');
+    if (end == std::string_view::npos || !is_ipv6(text.substr(1, end - 1))) {
+      return bad("between the brackets stands an IPv6 address, without a zone");
+    }
+    host = {};
+    port = text.substr(end + 1);
+  } else {
+    host = text.substr(0, text.find(':'));
+    port = text.substr(host.size());
+    if (!is_host_name(host) && !is_ipv4(host)) return bad("host or host:port, like policy.internal");
+  }
+  if (!port.empty() && (port[0] != ':' || !parse_count(port.substr(1), 1, 65535))) {
+    return bad("the port is a number from 1 to 65535");
+  }
+  return std::string(text);
+}
+
+Parsed<std::string> parse_peer_san(std::string_view text) {
+  if (text.size() <= kMaxSanBytes && SanPattern::parse(text)) return std::string(text);
+  return problem(codes::kBadPeerSan, in_quotes(text) + " is not a pattern of a SAN",
+                 "one '*' where the value stands: \"spiffe://corp/tenant/*\", \"*.tenants.corp\" or \"*@corp.example\"");
 }
 
 Parsed<std::string> parse_identity_value(std::string_view text) {

@@ -11,6 +11,7 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 
 constexpr std::uint64_t kMostInFlight = 1'000'000;
+constexpr std::uint64_t kMostAttempts = 5;
 constexpr std::uint64_t kSmallestShadowBytes = 1024;
 constexpr std::uint64_t kLargestShadowBytes = 1ull << 30;
 
@@ -85,13 +86,52 @@ void read_shadow(const Value& value, ShadowSpec& shadow) {
              [](std::string_view text) { return parse_size(text, kSmallestShadowBytes, kLargestShadowBytes); });
 }
 
+// What an upstream answers before it has done anything, or where asking again is what the status asks for.
+const std::vector<GrpcCode>& retryable_codes() {
+  static const std::vector<GrpcCode> kCodes = {GrpcCode::kResourceExhausted, GrpcCode::kAborted, GrpcCode::kUnavailable};
+  return kCodes;
+}
+
+// Not OK; not CANCELLED, which is the client's own; and not what denies the caller something, or legacy would be a way
+// around what new denies.
+const std::vector<GrpcCode>& fallback_codes() {
+  static const std::vector<GrpcCode> kCodes = [] {
+    std::vector<GrpcCode> codes;
+    for (int number = 2; number <= 16; ++number) {
+      const auto code = static_cast<GrpcCode>(number);
+      if (code != GrpcCode::kPermissionDenied && code != GrpcCode::kUnauthenticated) codes.push_back(code);
+    }
+    return codes;
+  }();
+  return kCodes;
+}
+
+void read_retry(const Value& value, RetrySpec& retry) {
+  retry.mark = value.mark();
+  Fields fields(value, "retry: {on: [UNAVAILABLE], budget_percent: 20}");
+  if (const auto on = fields.need("on")) read_codes(*on, retryable_codes(), retry.on);
+  fields.get("budget_percent", retry.budget_percent, [](std::string_view text) -> Parsed<Percent> {
+    Parsed<Percent> percent = parse_percent(text);
+    if (!percent || !percent->none()) return percent;
+    return problem(codes::kOutOfRange, "a budget of 0 percent never tries again", "above 0; or take `retry` out");
+  });
+  fields.get("attempts", retry.attempts, [](std::string_view text) { return parse_count(text, 2, kMostAttempts); });
+}
+
+void read_fallback(const Value& value, FallbackSpec& fallback) {
+  fallback.mark = value.mark();
+  Fields fields(value, "fallback: {on: [NOT_FOUND, UNAVAILABLE], until: 2027-03-31}");
+  if (const auto on = fields.need("on")) read_codes(*on, fallback_codes(), fallback.on);
+  read_expiry(fields, fallback.until, fallback.contact);
+}
+
 void read_rule_reads(const Value& value, RuleSpec& rule) {
   Fields fields(value, "reads: {shadow: {percent: 10}}");
   fields.get("serve", rule.reads_serve, side_word());
   if (const auto canary = fields.get("canary")) read_canary(*canary, rule.canary.emplace());
   if (const auto shadow = fields.get("shadow")) read_shadow(*shadow, rule.shadow.emplace());
-  fields.not_yet("fallback", "take it out: the side that serves answers alone for now");
-  fields.not_yet("retry", "take it out: only a call that never reached an upstream is tried again");
+  if (const auto retry = fields.get(fields::kRetry)) read_retry(*retry, rule.retry.emplace());
+  if (const auto fallback = fields.get(fields::kFallback)) read_fallback(*fallback, rule.fallback.emplace());
 }
 
 void read_match(const Value& value, std::vector<AttributeMatch>& match) {

@@ -1,6 +1,6 @@
 // The sections of a policy: each function reads one top-level value into its struct and reports what is wrong with it.
-// In order of the file: policy_parse_services.cc (upstreams, identity, attributes, groups),
-// policy_parse_capabilities.cc (capabilities, unmanaged), policy_parse_rules.cc (rules, tests).
+// In order of the file: policy_parse_upstreams.cc (upstreams), policy_parse_services.cc (schemas, identity, attributes,
+// groups), policy_parse_capabilities.cc (capabilities, unmanaged), policy_parse_rules.cc (rules, tests).
 #pragma once
 
 #include <optional>
@@ -14,7 +14,9 @@
 namespace ficus::parsing {
 
 void read_upstreams(const Value& value, std::vector<UpstreamSpec>& upstreams);
-void read_schemas(const Value& value, std::vector<Text>& schemas);
+// A list of files, or {files: [...], reflection: [...]}; `reflection` is an argument so that a test can build it.
+void read_schemas(const Value& value, std::vector<Text>& files, std::vector<Text>& upstreams,
+                  const LanguageField& reflection = fields::kSchemaReflection);
 void read_identity(const Value& value, IdentitySpec& identity);
 void read_attributes(const Value& value, std::vector<AttributeSpec>& attributes);
 void read_tenant_groups(const Value& value, std::vector<TenantGroup>& groups);
@@ -30,6 +32,9 @@ void read_names(const Value& value, PatternForms forms, std::vector<NamePattern>
 void read_expiry(Fields& fields, std::optional<At<Date>>& until, std::optional<Text>& contact);
 // A mapping's key as a name that the policy gives; false: reported.
 bool read_given_name(const Text& key, const Value& value, Text& name);
+
+// A list of statuses, of which only `allowed` may stand there; warns of one that stands twice.
+void read_codes(const Value& value, const std::vector<GrpcCode>& allowed, std::vector<At<GrpcCode>>& codes);
 
 // Warns of items whose text stands twice in one list. One list, one object.
 class RepeatWarning {

@@ -1,4 +1,6 @@
-// Who is called and who calls: upstreams, schemas, identity, attributes, tenant_groups.
+// Who calls: schemas, identity, attributes, tenant_groups.
+#include <algorithm>
+
 #include "routing/decision.h"
 #include "routing/policy_parse_sections.h"
 #include "routing/spelling.h"
@@ -6,96 +8,33 @@
 namespace ficus::parsing {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::minutes;
-
-constexpr std::uint64_t kMostConcurrentRequests = 1'000'000;
-
-void read_metadata_changes(const Value& value, UpstreamSpec& upstream) {
-  Fields fields(value, "metadata: {set: {x-api-key: \"file:new.key\"}, remove: [cookie]}");
-  if (const auto set = fields.get("set")) {
-    set->each_entry("set: {x-api-key: \"file:new.key\"}", [&](const Text& key, const Value& entry) {
-      const Parsed<std::string> name = parse_metadata_name(key.value, MetadataUse::kSet);
-      if (!name) return entry.complain_at(key.mark, name.error());
-      const std::optional<std::string_view> text = entry.text();
-      if (!text) return;
-      MetadataSet change;
-      change.mark = entry.mark();
-      change.name = *name;
-      change.from_file = text->substr(0, 5) == "file:";
-      const Parsed<std::string> read = change.from_file ? parse_file_reference(*text) : parse_metadata_value(*text);
-      if (!read) return entry.complain(read.error());
-      change.value = *read;
-      upstream.metadata_set.push_back(std::move(change));
-    });
-  }
-  if (const auto remove = fields.get("remove")) {
-    RepeatWarning repeats;
-    remove->each_item("remove: [cookie]", [&](const Value& item) {
-      const auto name =
-          item.read([](std::string_view text) { return parse_metadata_name(text, MetadataUse::kRemove); });
-      if (!name) return;
-      repeats.judge(item);
-      for (const MetadataSet& set : upstream.metadata_set) {
-        if (set.name == *name) {
-          item.complain(codes::kExactlyOne, in_quotes(*name) + " is both set and removed",
-                        "setting it replaces what the client sent: take it out of `remove`");
-        }
-      }
-      upstream.metadata_remove.push_back({*name, item.mark()});
-    });
-  }
-}
-
-void read_upstream(const Value& value, UpstreamSpec& upstream) {
-  upstream.mark = value.mark();
-  Fields fields(value, "{endpoints: [\"127.0.0.1:50051\"]}");
-  if (const auto endpoints = fields.need("endpoints")) {
-    RepeatWarning repeats;
-    endpoints->each_item("endpoints: [\"127.0.0.1:50051\"]", [&](const Value& item) {
-      auto endpoint = item.read(parse_endpoint);
-      if (!endpoint) return;
-      repeats.judge(item);
-      endpoint->mark = item.mark();
-      upstream.endpoints.push_back(*std::move(endpoint));
-    });
-  }
-  fields.get("connect_timeout", upstream.connect_timeout,
-             [](std::string_view text) { return parse_duration(text, milliseconds(1), minutes(10)); });
-  fields.get("max_concurrent_requests", upstream.max_concurrent_requests,
-             [](std::string_view text) { return parse_count(text, 1, kMostConcurrentRequests); });
-  if (const auto metadata = fields.get("metadata")) read_metadata_changes(*metadata, upstream);
-
-  fields.not_yet("tls", "take it out: upstreams are reached over cleartext HTTP/2 for now");
-  fields.not_yet("forward_peer", "take it out: the client's certificate is not known yet");
-  fields.not_yet("health_check", "take it out: a failing endpoint is left alone while connecting to it fails");
-  fields.not_yet("balance", "take it out: calls go round the endpoints");
-  fields.not_yet("outlier", "take it out: a failing endpoint is left alone while connecting to it fails");
-  fields.not_yet("slow_start", "take it out: a new endpoint gets its whole share at once");
-  fields.not_yet("max_pending", "take it out; max_concurrent_requests bounds what an upstream gets");
-  fields.not_yet("max_connections", "take it out; max_concurrent_requests bounds what an upstream gets");
-  fields.not_yet("keepalive", "take it out: connections are kept without pings for now");
-  fields.not_yet("idle_timeout", "take it out: idle connections are kept");
-  fields.not_yet("authority", "take it out: the client's :authority is passed on");
-}
-
 void read_sources(const Value& value, std::string_view like, std::vector<IdentitySource>& sources) {
   value.each_item(like, [&](const Value& item) {
     Fields fields(item, "{metadata: x-tenant-id}");
-    fields.not_yet("peer_san", "take it out: client certificates are not read yet; use {metadata: NAME}");
+    const auto peer_san = fields.get(fields::kPeerSan);
     fields.not_yet("request_field", "take it out: values are read from metadata for now; use {metadata: NAME}");
-    if (fields.is_mapping() && (fields.has("peer_san") || fields.has("request_field")) && !fields.has("metadata"))
-      return;
-    const auto metadata = fields.need("metadata");
-    if (!metadata) return;
-    const auto name =
-        metadata->read([](std::string_view text) { return parse_metadata_name(text, MetadataUse::kRead); });
-    if (!name) return;
+    const bool other_kind = fields.has(fields::kPeerSan.key) || fields.has("request_field");
+    if (fields.has(fields::kPeerSan.key) && fields.has("metadata")) {
+      item.complain(codes::kExactlyOne, "a source is one of peer_san and metadata",
+                    "write two sources, the verified one first: [{peer_san: PATTERN}, {metadata: NAME}]");
+    }
+    const auto metadata = other_kind ? fields.get("metadata") : fields.need("metadata");
     IdentitySource source;
     source.mark = item.mark();
-    source.metadata = *name;
+    if (peer_san) {
+      const auto pattern = peer_san->read(parse_peer_san);
+      if (!pattern) return;
+      source.peer_san = *pattern;
+    } else {
+      if (!metadata) return;
+      const auto name =
+          metadata->read([](std::string_view text) { return parse_metadata_name(text, MetadataUse::kRead); });
+      if (!name) return;
+      source.metadata = *name;
+    }
+    const std::string& text = peer_san ? source.peer_san : source.metadata;
     for (const IdentitySource& other : sources) {
-      if (other.metadata == source.metadata) item.complain(codes::kListedTwice, in_quotes(*name) + " is listed twice");
+      if (other == source) item.complain(codes::kListedTwice, in_quotes(text) + " is listed twice");
     }
     sources.push_back(std::move(source));
   });
@@ -136,29 +75,45 @@ void read_expiry(Fields& fields, std::optional<At<Date>>& until, std::optional<T
   fields.get("contact", contact, parse_line);
 }
 
-void read_upstreams(const Value& value, std::vector<UpstreamSpec>& upstreams) {
-  value.each_entry("upstreams: {policy-legacy: {endpoints: [\"127.0.0.1:50051\"]}}",
-                   [&](const Text& key, const Value& entry) {
-                     UpstreamSpec upstream;
-                     read_given_name(key, entry, upstream.name);
-                     read_upstream(entry, upstream);
-                     upstreams.push_back(std::move(upstream));
-                   });
+void read_codes(const Value& value, const std::vector<GrpcCode>& allowed, std::vector<At<GrpcCode>>& codes) {
+  RepeatWarning repeats;
+  value.each_item("a list: [UNAVAILABLE]", [&](const Value& item) {
+    const auto code = item.read([&](std::string_view text) -> Parsed<GrpcCode> {
+      const std::optional<GrpcCode> named = parse_grpc_code(text);
+      if (named && std::find(allowed.begin(), allowed.end(), *named) != allowed.end()) return *named;
+      std::vector<std::string_view> words;
+      for (const GrpcCode word : allowed) words.push_back(to_string(word));
+      return fail(unknown_word(text, words));
+    });
+    if (!code) return;
+    repeats.judge(item);
+    codes.push_back({*code, item.mark()});
+  });
 }
 
-void read_schemas(const Value& value, std::vector<Text>& schemas) {
-  if (value.is_mapping()) {
-    Fields fields(value, "");
-    fields.not_yet("reflection", "take it out: name FileDescriptorSets, like schemas: [\"insurance.pb\"]");
-    return;
+void read_schemas(const Value& value, std::vector<Text>& files, std::vector<Text>& upstreams,
+                  const LanguageField& reflection) {
+  const auto read_files = [&](const Value& list) {
+    RepeatWarning repeats;
+    list.each_item("schemas: [\"insurance.pb\"]", [&](const Value& item) {
+      auto name = item.read(parse_file_name);
+      if (!name) return;
+      repeats.judge(item);
+      files.push_back({*std::move(name), item.mark()});
+    });
+  };
+  if (!value.is_mapping()) return read_files(value);
+  Fields fields(value, "schemas: [\"insurance.pb\"]");
+  if (const auto list = fields.get("files")) read_files(*list);
+  if (const auto list = fields.get(reflection)) {
+    RepeatWarning repeats;
+    list->each_item("reflection: [policy-new]", [&](const Value& item) {
+      auto name = item.read(parse_name);
+      if (!name) return;
+      repeats.judge(item);
+      upstreams.push_back({*std::move(name), item.mark()});
+    });
   }
-  RepeatWarning repeats;
-  value.each_item("schemas: [\"insurance.pb\"]", [&](const Value& item) {
-    auto name = item.read(parse_file_name);
-    if (!name) return;
-    repeats.judge(item);
-    schemas.push_back({*std::move(name), item.mark()});
-  });
 }
 
 void read_identity(const Value& value, IdentitySpec& identity) {
@@ -173,7 +128,6 @@ void read_identity(const Value& value, IdentitySpec& identity) {
   if (const auto trust = fields.get("trust_metadata")) {
     identity.trust_metadata = trust->read(parse_bool).value_or(false);
   }
-  fields.not_yet("forward_peer", "take it out: the client's certificate is not known yet");
 }
 
 void read_attributes(const Value& value, std::vector<AttributeSpec>& attributes) {

@@ -58,6 +58,12 @@ Parsed<std::string> parse_file_name(std::string_view text);
 // "file:NAME" -> NAME.
 Parsed<std::string> parse_file_reference(std::string_view text);
 Parsed<EndpointSpec> parse_endpoint(std::string_view text);
+// What a certificate must be for: a host name, an IPv4 or (without brackets) an IPv6 address.
+Parsed<std::string> parse_server_name(std::string_view text);
+// What `:authority` may say: a host name or an address (IPv6 in brackets), and a port or none.
+Parsed<std::string> parse_authority(std::string_view text);
+// A pattern of a SAN: see peer_san.h.
+Parsed<std::string> parse_peer_san(std::string_view text);
 
 // What a caller's tenant, consumer or attribute value may be: 1..256 bytes, no comma, no control character, no space
 // at either end (RFC 9113 8.2.1 takes that off a field's value).

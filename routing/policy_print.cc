@@ -39,7 +39,11 @@ std::string text_of(const NamePattern& pattern) {
   return {};
 }
 std::string text_of(const MethodRef& method) { return text_of(method.service + '/' + method.method); }
-std::string text_of(const IdentitySource& source) { return "{metadata: " + text_of(source.metadata) + '}'; }
+std::string text_of(const IdentitySource& source) {
+  return source.verified() ? "{peer_san: " + text_of(source.peer_san) + '}'
+                           : "{metadata: " + text_of(source.metadata) + '}';
+}
+std::string text_of(const At<GrpcCode>& code) { return std::string(to_string(code.value)); }
 std::string text_of(const EndpointSpec& endpoint) {
   const bool v6 = endpoint.host.find(':') != std::string::npos;
   return text_of((v6 ? '[' + endpoint.host + ']' : endpoint.host) + ':' + std::to_string(endpoint.port));
@@ -83,18 +87,71 @@ class FlowMap {
   void add_word(std::string_view key, const std::optional<At<T>>& value) {
     if (value) add(key, std::string(to_string(value->value)));
   }
+  void add_bool(std::string_view key, const std::optional<At<bool>>& value) {
+    if (value) add(key, value->value ? "true" : "false");
+  }
   bool empty() const { return text_.empty(); }
+  // Of a mapping that may leave everything at its default.
+  std::string text_or_true() const { return text_.empty() ? "true" : text(); }
   std::string text() const { return '{' + text_ + '}'; }
 
  private:
   std::string text_;
 };
 
+std::string print_tls(const UpstreamTlsSpec& tls) {
+  FlowMap map;
+  map.add_text("ca_file", tls.ca_file);
+  map.add_text("cert_file", tls.cert_file);
+  map.add_text("key_file", tls.key_file);
+  map.add_text("server_name", tls.server_name);
+  return map.text_or_true();
+}
+
+std::string print_health_check(const HealthCheckSpec& check) {
+  FlowMap map;
+  map.add_text("service", check.service);
+  map.add_duration("interval", check.interval);
+  map.add_duration("timeout", check.timeout);
+  map.add_count("healthy", check.healthy);
+  map.add_count("unhealthy", check.unhealthy);
+  return map.text_or_true();
+}
+
+std::string print_outlier(const OutlierSpec& outlier) {
+  FlowMap map;
+  map.add_count("consecutive", outlier.consecutive);
+  map.add_list("on", outlier.on);
+  map.add_duration("interval", outlier.interval);
+  map.add_duration("eject", outlier.eject);
+  map.add_count("max_percent", outlier.max_percent);
+  return map.text_or_true();
+}
+
+std::string print_keepalive(const KeepaliveSpec& keepalive) {
+  FlowMap map;
+  map.add_duration("interval", keepalive.interval);
+  map.add_duration("timeout", keepalive.timeout);
+  map.add_bool("idle", keepalive.idle);
+  return map.text_or_true();
+}
+
 std::string print_upstream(const UpstreamSpec& upstream) {
   FlowMap map;
   map.add_list("endpoints", upstream.endpoints);
+  if (upstream.tls) map.add("tls", print_tls(*upstream.tls));
   map.add_duration("connect_timeout", upstream.connect_timeout);
   map.add_count("max_concurrent_requests", upstream.max_concurrent_requests);
+  map.add_count("max_pending", upstream.max_pending);
+  map.add_count("max_connections", upstream.max_connections);
+  map.add_word("balance", upstream.balance);
+  if (upstream.health_check) map.add("health_check", print_health_check(*upstream.health_check));
+  if (upstream.outlier) map.add("outlier", print_outlier(*upstream.outlier));
+  map.add_duration("slow_start", upstream.slow_start);
+  map.add_duration("idle_timeout", upstream.idle_timeout);
+  if (upstream.keepalive) map.add("keepalive", print_keepalive(*upstream.keepalive));
+  map.add_text("authority", upstream.authority);
+  map.add_bool("forward_peer", upstream.forward_peer);
   FlowMap metadata;
   FlowMap set;
   for (const MetadataSet& entry : upstream.metadata_set) {
@@ -201,6 +258,19 @@ std::string print_rule(const RuleSpec& rule) {
     shadow.add_size("max_bytes", rule.shadow->max_bytes);
     reads.add("shadow", shadow.text());
   }
+  if (rule.retry) {
+    FlowMap retry;
+    retry.add_list("on", rule.retry->on);
+    retry.add_word("budget_percent", rule.retry->budget_percent);
+    retry.add_count("attempts", rule.retry->attempts);
+    reads.add("retry", retry.text());
+  }
+  if (rule.fallback) {
+    FlowMap fallback;
+    fallback.add_list("on", rule.fallback->on);
+    fallback.add_expiry(rule.fallback->until, rule.fallback->contact);
+    reads.add("fallback", fallback.text());
+  }
   if (!reads.empty()) map.add("reads", reads.text());
   if (rule.writes_owner) map.add("writes", "{owner: " + std::string(to_string(rule.writes_owner->value)) + '}');
   map.add_expiry(rule.until, rule.contact);
@@ -249,7 +319,14 @@ std::string print_policy(const Policy& policy) {
   print_section<UpstreamSpec>(out, "upstreams", policy.upstreams,
                               [](const auto& u) { return "  " + text_of(u.name) + ": " + print_upstream(u) + '\n'; });
   if (policy.default_upstream) out += "default_upstream: " + text_of(*policy.default_upstream) + '\n';
-  if (!policy.schemas.empty()) out += "\nschemas: " + list_of(policy.schemas) + '\n';
+  if (!policy.schema_reflection.empty()) {
+    FlowMap schemas;
+    schemas.add_list("files", policy.schemas);
+    schemas.add_list("reflection", policy.schema_reflection);
+    out += "\nschemas: " + schemas.text() + '\n';
+  } else if (!policy.schemas.empty()) {
+    out += "\nschemas: " + list_of(policy.schemas) + '\n';
+  }
   const IdentitySpec& identity = policy.identity;
   if (!identity.tenant.empty() || !identity.consumer.empty() || identity.trust_metadata) out += "\nidentity:\n";
   if (!identity.tenant.empty()) out += "  tenant: " + list_of(identity.tenant) + '\n';

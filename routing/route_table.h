@@ -57,11 +57,6 @@ struct KeepaliveSettings {
   bool idle = false;                           // also while no call is in flight
   bool operator==(const KeepaliveSettings&) const = default;
 };
-// gRPC servers count PINGs without data between them (C++ and Go: more than one in five minutes) and answer too many
-// with GOAWAY ENHANCE_YOUR_CALM; ten seconds is what the gRPC clients themselves keep to.
-// Source: gRPC proposal A8, "Client-side Keepalive".
-inline constexpr std::chrono::milliseconds kLeastKeepalive{10'000};
-
 // How the calls to one upstream are spread and bounded. Limits are of the whole facade, split evenly over its workers
 // (rounded up), and hold apart for primary and shadow calls.
 struct UpstreamSettings {

@@ -17,6 +17,89 @@ std::string secret_of(const NamedFiles& files, const std::string& name) {
   return secret;
 }
 
+// PEM as read; what is around the blocks in it is no part of them.
+std::string content_of(const NamedFiles& files, const std::string& name) {
+  const auto file = files.find(name);
+  return file == files.end() ? std::string() : file->second;
+}
+
+template <class T, class U>
+void set(T& setting, const std::optional<At<U>>& written) {
+  if (written) setting = written->value;
+}
+
+GrpcCodeSet set_of(const std::vector<At<GrpcCode>>& codes) {
+  GrpcCodeSet set;
+  for (const At<GrpcCode>& code : codes) set.add(code.value);
+  return set;
+}
+
+HealthCheckSettings settings_of(const HealthCheckSpec& spec) {
+  HealthCheckSettings settings;
+  set(settings.service, spec.service);
+  set(settings.interval, spec.interval);
+  set(settings.timeout, spec.timeout);
+  settings.timeout = std::min(settings.timeout, settings.interval);
+  set(settings.healthy, spec.healthy);
+  set(settings.unhealthy, spec.unhealthy);
+  return settings;
+}
+
+OutlierSettings settings_of(const OutlierSpec& spec) {
+  OutlierSettings settings;
+  set(settings.consecutive, spec.consecutive);
+  if (!spec.on.empty()) settings.on = set_of(spec.on);
+  set(settings.interval, spec.interval);
+  set(settings.eject, spec.eject);
+  set(settings.max_percent, spec.max_percent);
+  return settings;
+}
+
+KeepaliveSettings settings_of(const KeepaliveSpec& spec) {
+  KeepaliveSettings settings;
+  set(settings.interval, spec.interval);
+  set(settings.timeout, spec.timeout);
+  set(settings.idle, spec.idle);
+  return settings;
+}
+
+UpstreamSettings settings_of(const UpstreamSpec& spec) {
+  UpstreamSettings settings;
+  set(settings.balance, spec.balance);
+  if (spec.health_check) settings.health_check = settings_of(*spec.health_check);
+  if (spec.outlier) settings.outlier = settings_of(*spec.outlier);
+  set(settings.slow_start, spec.slow_start);
+  set(settings.max_pending, spec.max_pending);
+  set(settings.max_connections, spec.max_connections);
+  if (spec.keepalive) settings.keepalive = settings_of(*spec.keepalive);
+  set(settings.idle_timeout, spec.idle_timeout);
+  set(settings.authority, spec.authority);
+  set(settings.forward_peer, spec.forward_peer);
+  return settings;
+}
+
+RetrySettings settings_of(const RetrySpec& spec) {
+  RetrySettings settings;
+  settings.on = set_of(spec.on);
+  set(settings.budget, spec.budget_percent);
+  set(settings.attempts, spec.attempts);
+  return settings;
+}
+
+UpstreamTls tls_of(const UpstreamTlsSpec& spec, const NamedFiles& files) {
+  UpstreamTls tls;
+  const auto resolve = [&](const std::optional<Text>& named, std::string& file, std::string& pem) {
+    if (!named) return;
+    file = named->value;
+    pem = content_of(files, file);
+  };
+  resolve(spec.ca_file, tls.ca_file, tls.ca_pem);
+  resolve(spec.cert_file, tls.cert_file, tls.cert_pem);
+  resolve(spec.key_file, tls.key_file, tls.key_pem);
+  set(tls.server_name, spec.server_name);
+  return tls;
+}
+
 std::uint16_t index_after(std::size_t count, const char* what) {
   if (count >= kNoIndex) throw std::length_error(std::string("a policy has room for 65,534 ") + what);
   return static_cast<std::uint16_t>(count);
@@ -48,6 +131,8 @@ class RouteTable::Impl::Compiler {
       info.endpoints = spec.endpoints;
       if (spec.connect_timeout) info.connect_timeout = spec.connect_timeout->value;
       if (spec.max_concurrent_requests) info.max_concurrent_requests = spec.max_concurrent_requests->value;
+      if (spec.tls) info.tls = tls_of(*spec.tls, input_.files);
+      info.settings = settings_of(spec);
       for (const MetadataSet& set : spec.metadata_set) {
         info.metadata_set.emplace_back(set.name, set.from_file ? secret_of(input_.files, set.value) : set.value);
       }
@@ -108,6 +193,7 @@ class RouteTable::Impl::Compiler {
         if (spec.shadow->max_in_flight) info.shadow_max_in_flight = spec.shadow->max_in_flight->value;
         if (spec.shadow->max_bytes) info.shadow_max_bytes = spec.shadow->max_bytes->value;
       }
+      if (spec.retry) info.retry = settings_of(*spec.retry);
       table_.rules.push_back(std::move(info));
       table_.narrowings.push_back(narrowing_of(spec));
     }

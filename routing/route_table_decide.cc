@@ -114,7 +114,7 @@ void RouteTable::Impl::plan_capability(const RpcHead& head, const GivenIdentity&
     return refuse(plan, GrpcCode::kFailedPrecondition, "marked_write",
                   method_text(head.path) + " is a write: a call with x-ficus-shadow must never write");
   }
-  if (auto refusal = identity.consult(head.metadata, given, plan.who)) {
+  if (auto refusal = identity.consult(head.metadata, head.peer_sans, given, plan.who)) {
     plan.kind = PlanKind::kRefused;
     plan.refusal = std::move(refusal);
     return;

@@ -48,7 +48,7 @@ std::string brief_change(const Policy& from, const Policy& to) {
   if (!(from.name == to.name)) add_section(out, "name", from.name.value + " -> " + to.name.value);
   compare_named(out, "upstreams", from.upstreams, to.upstreams);
   if (from.default_upstream != to.default_upstream) add_section(out, "default_upstream", "changed");
-  if (from.schemas != to.schemas) add_section(out, "schemas", "changed");
+  if (from.schemas != to.schemas || from.schema_reflection != to.schema_reflection) add_section(out, "schemas", "changed");
   if (!(from.identity == to.identity)) add_section(out, "identity", "changed");
   compare_named(out, "attributes", from.attributes, to.attributes);
   compare_named(out, "tenant_groups", from.tenant_groups, to.tenant_groups);

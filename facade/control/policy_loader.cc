@@ -21,7 +21,7 @@ constexpr std::size_t kTotalFactor = 4;
 
 // A place of the policy that names a file.
 struct FileMention {
-  enum class Use { kSchema, kMetadataValue, kToken } use;
+  enum class Use { kSchema, kMetadataValue, kToken, kCertificate, kPrivateKey } use;
   std::string name;
   Mark mark;
   std::string yaml_path;
@@ -35,6 +35,15 @@ std::vector<FileMention> mentions_in(const Policy& policy) {
     mentions.push_back({Use::kSchema, schema.value, schema.mark, "schemas[" + std::to_string(i) + "]"});
   }
   for (const UpstreamSpec& upstream : policy.upstreams) {
+    const auto mention_tls = [&](Use use, const std::optional<Text>& file, const char* key) {
+      if (!file) return;
+      mentions.push_back({use, file->value, file->mark, "upstreams." + upstream.name.value + ".tls." + key});
+    };
+    if (upstream.tls) {
+      mention_tls(Use::kCertificate, upstream.tls->ca_file, "ca_file");
+      mention_tls(Use::kCertificate, upstream.tls->cert_file, "cert_file");
+      mention_tls(Use::kPrivateKey, upstream.tls->key_file, "key_file");
+    }
     for (const MetadataSet& set : upstream.metadata_set) {
       if (!set.from_file) continue;
       mentions.push_back(
@@ -197,8 +206,10 @@ void judge_files(ReadSet& set, const std::string& path) {
              "file " + in_quotes(mention.name) + ": " + error->second.why, std::move(hint));
       continue;
     }
-    if (mention.use == FileMention::Use::kSchema) continue;
-    if (const std::string why = why_no_secret(set.contents.find(mention.name)->second); !why.empty()) {
+    if (mention.use == FileMention::Use::kSchema || mention.use == FileMention::Use::kCertificate) continue;
+    const bool one_line = mention.use != FileMention::Use::kPrivateKey;
+    const std::string why = one_line ? why_no_secret(set.contents.find(mention.name)->second) : std::string();
+    if (!why.empty()) {
       report(codes::kBadSecret, DiagnosticLevel::kError, "file " + in_quotes(mention.name) + " " + why,
              "one line of printable text, with or without a newline at its end");
     }
