@@ -155,9 +155,9 @@ TEST(PolicyParseTest, WhatIsNoPolicyAtAllIsToldInOneSentence) {
 
 TEST(PolicyParseTest, AFieldOfLaterWorkIsRefusedByNameWithWhatToDo) {
   const std::string text = only_complaint(
-      "apiVersion: ficus/v1\nname: example\nupstreams: {a: {endpoints: [\"a:1\"], tls: {ca_file: "
-      "ca.pem}}}\nownership_epoch: 1\n");
-  EXPECT_THAT(text, HasSubstr("error[P013]: \"tls\" is not supported yet (take it out:"));
+      with("schemas: {reflection: [a]}\n"));
+  EXPECT_EQ(text, "x.yaml:4:11: error[P013]: \"reflection\" is not supported yet (take it out: name FileDescriptorSets, "
+                  "like schemas: [\"insurance.pb\"])");
   EXPECT_THAT(only_complaint(with("capabilities: {c: {legacy: a, new: a, reads: [s.S/M], replication: facade}}\n")),
               HasSubstr("error[P013]: replication by the facade is not supported yet (write external"));
 }
@@ -210,7 +210,16 @@ TEST(PolicyParseTest, ReadsEveryFieldOfTheWholePolicy) {
   EXPECT_EQ(new_side.metadata_remove.at(0).value, "cookie");
   EXPECT_EQ(policy.default_upstream->value, "policy-legacy");
   EXPECT_EQ(policy.schemas.at(0).value, "insurance.pb");
-  EXPECT_EQ(policy.identity.tenant.at(0).metadata, "x-tenant-id");
+  const UpstreamTlsSpec& tls = new_side.tls.value();
+  EXPECT_EQ(tls.ca_file->value, "ca.pem");
+  EXPECT_EQ(tls.cert_file->value, "client.pem");
+  EXPECT_EQ(tls.key_file->value, "client.key");
+  EXPECT_EQ(tls.server_name->value, "policy.internal");
+  EXPECT_FALSE(policy.upstreams[0].tls);
+  EXPECT_EQ(policy.identity.tenant.at(0).peer_san, "spiffe://corp/tenant/*");
+  EXPECT_TRUE(policy.identity.tenant[0].verified());
+  EXPECT_EQ(policy.identity.tenant.at(1).metadata, "x-tenant-id");
+  EXPECT_FALSE(policy.identity.tenant[1].verified());
   EXPECT_EQ(policy.identity.consumer.at(0).metadata, "x-consumer-id");
   EXPECT_EQ(policy.attributes.at(0).sources.at(0).metadata, "x-product");
   EXPECT_EQ(policy.tenant_groups.at(1).members.at(0).kind, NamePattern::Kind::kPrefix);

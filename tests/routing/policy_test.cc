@@ -82,6 +82,17 @@ TEST(StageFactsTest, ARuleOverridesItsStageButForTheTwoEnds) {
   }
 }
 
+TEST(StageFactsTest, AFallbackIsAFactButForTheTwoEnds) {
+  RuleSpec r = rule(Stage::kCanary);
+  EXPECT_TRUE(stage_facts(&r).fallback.empty());
+  r.fallback.emplace().on = {{GrpcCode::kNotFound, {}}, {GrpcCode::kUnavailable, {}}};
+  EXPECT_EQ(stage_facts(&r).fallback, (GrpcCodeSet{GrpcCode::kUnavailable, GrpcCode::kNotFound}));
+  for (Stage stage : {Stage::kOff, Stage::kComplete}) {
+    r.stage.value = stage;
+    EXPECT_TRUE(stage_facts(&r).fallback.empty()) << to_string(stage);
+  }
+}
+
 TEST(StageFactsTest, ServeIsShortForAShareOfNoneOrAll) {
   RuleSpec r = rule(Stage::kCanary);
   r.reads_serve = At<Side>{Side::kNew, {}};
@@ -101,14 +112,16 @@ TEST(StageFactsTest, AShareOfNoneOrAllIsCountedByNothing) {
   }
 }
 
-TEST(FilesNamedTest, NamesSchemasSecretsAndTokensOnceEach) {
+TEST(FilesNamedTest, NamesSchemasCertificatesSecretsAndTokensOnceEach) {
   for (const auto& file : test::policy_files("tests/testdata/policies/valid")) {
     if (file.name != "every_field.yaml") continue;
     auto parsed = parse_policy(file.text, file.name);
     ASSERT_TRUE(parsed);
     parsed->policy.schemas.push_back(parsed->policy.schemas.front());
+    parsed->policy.upstreams[1].tls = parsed->policy.upstreams[0].tls;
     EXPECT_THAT(files_named(parsed->policy),
-                ElementsAre("schemas/orders.pb", "schemas/customers.pb", "secrets/legacy.token", "qa.token"));
+                ElementsAre("schemas/orders.pb", "schemas/customers.pb", "certs/ca.pem", "certs/client.pem",
+                            "certs/client.key", "secrets/legacy.token", "qa.token"));
     return;
   }
   FAIL() << "every_field.yaml is missing";

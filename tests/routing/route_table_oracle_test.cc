@@ -21,7 +21,8 @@ constexpr std::string_view kToken = "s3cret";
 OracleAnswer answer_of(const RouteTable& table, const OracleCall& call) {
   std::vector<MetadataEntry> metadata;
   for (const auto& [name, value] : call.metadata) metadata.push_back({name, value});
-  const Plan plan = table.plan({{call.service, call.method}, metadata, call.marked});
+  const std::vector<std::string_view> peer_sans(call.peer_sans.begin(), call.peer_sans.end());
+  const Plan plan = table.plan({{call.service, call.method}, metadata, call.marked, peer_sans});
   const RouteDecision decision = table.decide(plan, std::nullopt, call.draw);
   OracleAnswer answer;
   if (decision.refusal) {
@@ -61,7 +62,7 @@ class DensePolicies {
     options.checkable = true;
     options.max_rules = 0;
     Policy policy = test::random_policy(random_(), options);
-    if (one_in(3)) policy.identity.tenant.push_back({{}, "x-org"});
+    if (one_in(3)) policy.identity.tenant.push_back({{}, "x-org", ""});
     policy.tenant_groups = {group("g0"), group("g1")};
     for (auto left = below(14); left > 0; --left) policy.rules.push_back(rule(policy, left));
     return policy;
@@ -79,9 +80,21 @@ class DensePolicies {
       call.service = policy.unmanaged[0].method.service;
       call.method = one_in(2) ? policy.unmanaged[0].method.method : "Other";
     }
-    add(call, "x-tenant-id", tenant());
-    add(call, "x-org", tenant());
-    add(call, "x-consumer-id", pick({"c0", "c1", "c10", "q"}));
+    const std::string tenant_id = tenant();
+    const std::string consumer_id = pick({"c0", "c1", "c10", "q"});
+    add(call, "x-tenant-id", tenant_id);
+    add(call, "x-org", one_in(2) ? tenant_id : tenant());
+    add(call, "x-consumer-id", consumer_id);
+    // Mostly what the metadata says too, or nearly every call would be a conflict.
+    const auto with_san = [&](std::string before, const std::string& usual, const std::string& other, std::string after) {
+      if (one_in(2)) call.peer_sans.push_back(before + (one_in(8) ? other : usual) + after);
+      if (one_in(16)) call.peer_sans.push_back(before + (one_in(2) ? other : usual) + after);
+    };
+    with_san("spiffe://corp/tenant/", tenant_id, tenant(), one_in(40) ? "/x" : one_in(40) ? "," : "");
+    with_san("", tenant_id, tenant(), ".tenants.corp");
+    with_san("spiffe://corp/client/", consumer_id, "c1", "");
+    with_san("", "v1", "v10", "@0.corp");
+    if (one_in(10)) call.peer_sans.push_back("spiffe://corp/elsewhere/t0");
     add(call, "x-attribute-0", pick({"v0", "v1", "v10", "w"}));
     add(call, "x-attribute-1", pick({"v0", "v1", "v10", "w"}));
     add(call, "x-key", "P-" + std::to_string(below(50)));
@@ -182,7 +195,7 @@ std::string text_of(const OracleCall& call) {
 
 TEST(RouteTableOracleTest, DensePoliciesAgreeInEveryFieldOfTheAnswer) {
   DensePolicies dense(1);
-  std::size_t refused = 0, reads = 0, writes = 0, by_rule = 0, shadows = 0, forced = 0;
+  std::size_t refused = 0, reads = 0, writes = 0, by_rule = 0, shadows = 0, forced = 0, conflicts = 0, verified = 0;
   for (int i = 0; i < 2'500; ++i) {
     const Policy policy = dense.make();
     const auto table = RouteTable::compile({policy, nullptr, {{"qa.token", std::string(kToken) + "\n"}}, "", 1});
@@ -198,6 +211,8 @@ TEST(RouteTableOracleTest, DensePoliciesAgreeInEveryFieldOfTheAnswer) {
       by_rule += !want.rule.empty() && want.rule != "none";
       shadows += want.shadow_in_share;
       forced += want.forced;
+      conflicts += want.refused.ends_with("identity_conflict");
+      verified += want.refused.empty() && !call.peer_sans.empty();
     }
   }
   // That the calls are worth asking: every kind of answer is common.
@@ -207,6 +222,8 @@ TEST(RouteTableOracleTest, DensePoliciesAgreeInEveryFieldOfTheAnswer) {
   EXPECT_GT(by_rule, 20'000u);
   EXPECT_GT(shadows, 2'000u);
   EXPECT_GT(forced, 200u);
+  EXPECT_GT(conflicts, 2'000u);
+  EXPECT_GT(verified, 10'000u);
 }
 
 TEST(RouteTableOracleTest, CheckablePoliciesAgreeToo) {

@@ -129,6 +129,32 @@ TEST(RouteTablePropertyTest, MetadataThatThePolicyDoesNotNameChangesNothing) {
 
 // 100,000 tenants, each named, in a group, or by prefix: a lookup finds the right rule, and neither plan() nor decide()
 // allocates unless it refuses.
+TEST(RouteTablePropertyTest, ACertificatesNamesAreConsultedWithoutAllocation) {
+  const auto table = table_of(R"(
+identity:
+  tenant: [{peer_san: "spiffe://corp/tenant/*"}, {peer_san: "*.tenants.corp"}, {metadata: x-tenant}]
+  consumer: [{peer_san: "*@clients.corp"}, {metadata: x-consumer}]
+attributes: {product: [{peer_san: "spiffe://corp/product/*"}, {metadata: x-product}]}
+capabilities:
+  a: {legacy: old, new: fresh, reads: [p.S/Get], writes: [p.S/Set], overrides: {metadata: x-side, consumers: ["qa-*"]}}
+rules:
+  - {name: r, capability: a, tenants: ["a tenant whose name is too long for any small string"], stage: canary,
+     reads: {canary: {percent: 5, by: tenant}, shadow: {percent: 5, by: consumer}}}
+)");
+  const std::string tenant = "a tenant whose name is too long for any small string";
+  Call call{"p.S", "Get", {{"x-tenant", tenant}, {"x-side", "new"}}, false,
+            {"web.corp", "spiffe://corp/tenant/" + tenant, "qa-1@clients.corp", "spiffe://corp/product/auto"}};
+  const RpcHead head = call.head();
+  const std::size_t before = allocations;
+  const Plan plan = table->plan(head);
+  const RouteDecision decision = table->decide(plan, std::nullopt, 42);
+  EXPECT_EQ(allocations, before);
+  EXPECT_TRUE(plan.who.tenant_verified);
+  EXPECT_EQ(plan.who.tenant, tenant);
+  EXPECT_EQ(decision.side, Side::kNew);
+  EXPECT_TRUE(decision.forced);
+}
+
 TEST(RouteTablePropertyTest, LookupsAreRightAndFreeOfAllocationAmongHundredThousandTenants) {
   Policy policy = test::parse_or_die(test::policy_text(R"(
 identity: {tenant: [{metadata: x-tenant}], consumer: [{metadata: x-consumer}]}

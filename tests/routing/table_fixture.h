@@ -86,12 +86,15 @@ struct Call {
   std::string service, method;
   std::vector<std::pair<std::string, std::string>> metadata;
   bool marked = false;
+  std::vector<std::string> peer_sans{};  // of the client's certificate
   std::vector<MetadataEntry> entries{};
+  std::vector<std::string_view> sans{};
 
   RpcHead head() {
     entries.clear();
     for (const auto& [name, value] : metadata) entries.push_back({name, value});
-    return {{service, method}, entries, marked};
+    sans.assign(peer_sans.begin(), peer_sans.end());
+    return {{service, method}, entries, marked, sans};
   }
 };
 

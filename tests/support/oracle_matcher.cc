@@ -1,5 +1,7 @@
 #include "tests/support/oracle_matcher.h"
 
+#include <algorithm>
+
 #include "routing/bucket.h"
 
 namespace ficus::test {
@@ -29,19 +31,58 @@ std::vector<std::string> all_values(const OracleCall& call, const std::string& n
   return values;
 }
 
-// Sources in order, the first that yields wins; only those up to it are judged.
-Value consult(const OracleCall& call, const std::vector<IdentitySource>& sources, std::string& refused) {
-  for (const IdentitySource& source : sources) {
-    const std::vector<std::string> values = all_values(call, source.metadata);
-    if (values.empty()) continue;
-    const std::string fault = fault_of(values);
-    if (!fault.empty()) {
-      if (refused.empty()) refused = "INVALID_ARGUMENT identity_" + fault;
-      return std::nullopt;
+// "uri", "email" or "dns", as a SAN's or a pattern's text shows it.
+std::string kind_of(const std::string& san) {
+  if (san.find("://") != std::string::npos) return "uri";
+  return san.find('@') != std::string::npos ? "email" : "dns";
+}
+
+// Every different value that some SAN yields by a pattern: what '*' stands for, tried at every length.
+std::vector<std::string> san_values(const OracleCall& call, const std::string& pattern) {
+  std::vector<std::string> values;
+  const std::size_t star = pattern.find('*');
+  for (const std::string& san : call.peer_sans) {
+    if (kind_of(san) != kind_of(pattern)) continue;
+    for (std::size_t length = 0; star + length <= san.size(); ++length) {
+      const std::string value = san.substr(star, length);
+      if (pattern.substr(0, star) + value + pattern.substr(star + 1) != san) continue;
+      if (value.find('/') != std::string::npos) continue;
+      if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
     }
-    return values.front();
   }
-  return std::nullopt;
+  return values;
+}
+
+// The verified sources up to the first that yields, then the unverified ones likewise; only those are judged, and what
+// both say must be the same.
+Value consult(const OracleCall& call, const std::vector<IdentitySource>& sources, std::string& refused,
+              bool* is_verified = nullptr) {
+  Value verified, unverified;
+  for (const bool by_certificate : {true, false}) {
+    for (const IdentitySource& source : sources) {
+      if (source.verified() != by_certificate) continue;
+      const std::vector<std::string> values =
+          by_certificate ? san_values(call, source.peer_san) : all_values(call, source.metadata);
+      if (values.empty()) continue;
+      if (by_certificate && values.size() > 1) {
+        refused = "PERMISSION_DENIED identity_conflict";
+        return std::nullopt;
+      }
+      const std::string fault = fault_of(values);
+      if (!fault.empty()) {
+        refused = "INVALID_ARGUMENT identity_" + fault;
+        return std::nullopt;
+      }
+      (by_certificate ? verified : unverified) = values.front();
+      break;
+    }
+  }
+  if (verified && unverified && verified != unverified) {
+    refused = "PERMISSION_DENIED identity_conflict";
+    return std::nullopt;
+  }
+  if (is_verified != nullptr) *is_verified = verified.has_value();
+  return verified ? verified : unverified;
 }
 
 bool takes(const Policy& policy, const std::vector<NamePattern>& patterns, const Value& value) {
@@ -72,6 +113,7 @@ bool takes(const Policy& policy, const std::vector<NamePattern>& patterns, const
 struct Caller {
   Value tenant, consumer;
   std::vector<Value> attributes;
+  bool consumer_verified = false;
 };
 
 bool rule_takes(const Policy& policy, const RuleSpec& rule, const Caller& who, bool write) {
@@ -112,7 +154,7 @@ std::vector<Value> every_kind_of_tenant(const Policy& policy) {
 }
 
 Side owner_of(const Policy& policy, const CapabilitySpec& capability, const Value& tenant) {
-  return stage_facts(first_rule(policy, capability, {tenant, std::nullopt, {}}, true)).owner;
+  return stage_facts(first_rule(policy, capability, {tenant, std::nullopt, {}, false}, true)).owner;
 }
 
 bool owners_differ(const Policy& policy, const CapabilitySpec& capability) {
@@ -158,28 +200,33 @@ Place place_of(const Policy& policy, const OracleCall& call) {
   return {};
 }
 
-void judge_override(const CapabilitySpec& capability, const OracleCall& call, const RuleSpec* rule, bool write,
-                    std::string_view token, OracleAnswer& answer, std::optional<Side>& forced) {
+void judge_override(const Policy& policy, const CapabilitySpec& capability, const OracleCall& call,
+                    const RuleSpec* rule, const Caller& who, bool write, std::string_view token, OracleAnswer& answer,
+                    std::optional<Side>& forced) {
   if (!capability.overrides) return;
   const std::vector<std::string> values = all_values(call, capability.overrides->metadata.value);
   if (values.empty()) return;
   const Stage stage = rule == nullptr ? Stage::kOff : rule->stage.value;
   const std::string& value = values.front();
   const std::string secret(token);
+  const bool by_token = capability.overrides->token_file.has_value();
   if (values.size() > 1) {
     answer.override_ignored = "repeated";
   } else if (write) {
     answer.override_ignored = "write";
   } else if (call.marked) {
     answer.override_ignored = "marked";
-  } else if (!value.starts_with("legacy;") && !value.starts_with("new;")) {
+  } else if (by_token ? !value.starts_with("legacy;") && !value.starts_with("new;")
+                      : value != "legacy" && value != "new") {
     answer.override_ignored = "bad_value";
-  } else if (secret.empty() || (value != "legacy;" + secret && value != "new;" + secret)) {
+  } else if (!by_token && (!who.consumer_verified || !takes(policy, capability.overrides->consumers, who.consumer))) {
+    answer.override_ignored = "not_allowed";
+  } else if (by_token && (secret.empty() || (value != "legacy;" + secret && value != "new;" + secret))) {
     answer.override_ignored = "bad_token";
   } else if (stage == Stage::kOff || stage == Stage::kComplete) {
     answer.override_ignored = "stage";
   } else {
-    forced = value.starts_with("new;") ? Side::kNew : Side::kLegacy;
+    forced = value.starts_with("new") ? Side::kNew : Side::kLegacy;
   }
 }
 
@@ -221,7 +268,7 @@ OracleAnswer oracle_route(const Policy& policy, const OracleCall& call, std::str
   Caller who;
   std::string fault;
   who.tenant = consult(call, policy.identity.tenant, fault);
-  if (fault.empty()) who.consumer = consult(call, policy.identity.consumer, fault);
+  if (fault.empty()) who.consumer = consult(call, policy.identity.consumer, fault, &who.consumer_verified);
   for (const AttributeSpec& attribute : policy.attributes) {
     if (fault.empty()) who.attributes.push_back(consult(call, attribute.sources, fault));
   }
@@ -247,7 +294,7 @@ OracleAnswer oracle_route(const Policy& policy, const OracleCall& call, std::str
   answer.rule = rule == nullptr ? "none" : rule->name.value;
   answer.owner = facts.owner;
   std::optional<Side> forced;
-  judge_override(capability, call, rule, place.write, token, answer, forced);
+  judge_override(policy, capability, call, rule, who, place.write, token, answer, forced);
   const auto upstream_of = [&](Side side) { return side == Side::kNew ? capability.new_.value : capability.legacy.value; };
   if (place.write) {
     answer.side = facts.owner;

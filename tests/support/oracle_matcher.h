@@ -19,6 +19,7 @@ struct OracleCall {
   std::vector<std::pair<std::string, std::string>> metadata;
   bool marked = false;
   std::uint64_t draw = 0;
+  std::vector<std::string> peer_sans{};
 };
 
 struct OracleAnswer {

@@ -1,8 +1,11 @@
 #include "tests/support/random_policy.h"
 
+#include <initializer_list>
 #include <random>
 #include <string>
 #include <utility>
+
+#include "routing/built_fields.h"
 
 namespace ficus::test {
 namespace {
@@ -114,6 +117,69 @@ class Maker {
     return source;
   }
 
+  static IdentitySource verified(std::string peer_san) {
+    IdentitySource source;
+    source.peer_san = std::move(peer_san);
+    return source;
+  }
+
+  std::optional<At<milliseconds>> maybe_duration(milliseconds least) { return maybe(least + duration()); }
+  std::optional<At<std::uint32_t>> maybe_count(std::size_t most) {
+    return maybe(1 + static_cast<std::uint32_t>(below(most)));
+  }
+  std::optional<Text> maybe_file(const char* end) { return maybe("certs/" + number() + end); }
+  std::vector<At<GrpcCode>> some_codes(std::initializer_list<GrpcCode> from) {
+    std::vector<At<GrpcCode>> codes;
+    for (const GrpcCode code : from) {
+      if (one_in(2)) codes.push_back({code, {}});
+    }
+    if (codes.empty()) codes.push_back({*from.begin(), {}});
+    return codes;
+  }
+
+  // Each setting by itself is right; files are named only where nothing reads them.
+  void make_settings(UpstreamSpec& upstream) {
+    upstream.max_pending = maybe_count(5000);
+    upstream.max_connections = maybe_count(100);
+    upstream.balance = maybe(one_in(2) ? Balance::kRoundRobin : Balance::kLeastRequest);
+    if (one_in(3)) {
+      HealthCheckSpec& check = upstream.health_check.emplace();
+      check.service = maybe(one_in(2) ? std::string() : line());
+      check.interval = At<milliseconds>{milliseconds(1000) + duration(), {}};
+      check.timeout = maybe(milliseconds(1 + below(1000)));
+      check.healthy = maybe_count(100);
+      check.unhealthy = maybe_count(100);
+      if (one_in(4)) check = {};
+    }
+    if (one_in(3)) {
+      OutlierSpec& outlier = upstream.outlier.emplace();
+      outlier.consecutive = maybe_count(1000);
+      if (one_in(2)) outlier.on = some_codes({GrpcCode::kUnavailable, GrpcCode::kInternal, GrpcCode::kUnknown});
+      outlier.interval = maybe_duration(milliseconds(100));
+      outlier.eject = maybe_duration(milliseconds(100));
+      outlier.max_percent = maybe_count(100);
+    }
+    upstream.slow_start = maybe_duration({});
+    upstream.idle_timeout = maybe_duration(milliseconds(100));
+    if (one_in(3)) {
+      KeepaliveSpec& keepalive = upstream.keepalive.emplace();
+      keepalive.interval = maybe_duration(kLeastKeepalive);
+      keepalive.timeout = maybe_duration(milliseconds(100));
+      keepalive.idle = maybe(one_in(2));
+    }
+    static const char* const kAuthorities[] = {"policy.internal", "policy.internal:443", "10.0.0.1", "[::1]:50051"};
+    upstream.authority = maybe(std::string(kAuthorities[below(std::size(kAuthorities))]));
+    upstream.forward_peer = maybe(one_in(2));
+    if (!one_in(3)) return;
+    static const char* const kNames[] = {"policy.internal", "10.0.0.1", "2001:db8::1"};
+    UpstreamTlsSpec& tls = upstream.tls.emplace();
+    tls.server_name = maybe(std::string(kNames[below(std::size(kNames))]));
+    if (checkable()) return;
+    tls.ca_file = maybe_file(".pem");
+    tls.cert_file = maybe_file(".pem");
+    if (tls.cert_file) tls.key_file = Text{"certs/" + number() + ".key", {}};
+  }
+
   void make_upstreams() {
     for (std::size_t left = 2 + below(3); left > 0; --left) {
       UpstreamSpec upstream;
@@ -127,6 +193,7 @@ class Maker {
       }
       upstream.connect_timeout = maybe(duration());
       upstream.max_concurrent_requests = maybe<std::uint32_t>(1 + static_cast<std::uint32_t>(below(5000)));
+      make_settings(upstream);
       for (std::size_t sets = below(3); sets > 0; --sets) {
         MetadataSet set;
         set.name = "x-set-" + number();
@@ -139,15 +206,22 @@ class Maker {
     }
     if (one_in(2)) policy_.default_upstream = Text{policy_.upstreams[0].name.value, {}};
     if (!checkable() && one_in(2)) policy_.schemas.push_back({"schemas/" + number() + ".pb", {}});
+    if constexpr (fields::kSchemaReflection.built) {
+      if (!checkable() && one_in(4)) policy_.schema_reflection.push_back({policy_.upstreams[0].name.value, {}});
+    }
   }
 
   void make_callers() {
+    if (one_in(2)) policy_.identity.tenant.push_back(verified("spiffe://corp/tenant/*"));
+    if (one_in(4)) policy_.identity.tenant.push_back(verified("*.tenants.corp"));
+    if (one_in(2)) policy_.identity.consumer.push_back(verified("spiffe://corp/client/*"));
     if (checkable() || !one_in(3)) policy_.identity.tenant.push_back(source("x-tenant-id"));
     if (checkable() || !one_in(3)) policy_.identity.consumer.push_back(source("x-consumer-id"));
     policy_.identity.trust_metadata = one_in(2);
     for (std::size_t i = 0, count = checkable() ? 2 : below(5); i < count; ++i) {
       AttributeSpec attribute;
       attribute.name.value = "attribute" + std::to_string(i);
+      if (one_in(4)) attribute.sources.push_back(verified("*@" + std::to_string(i) + ".corp"));
       attribute.sources.push_back(source("x-attribute-" + std::to_string(i)));
       if (one_in(4)) attribute.sources.push_back(source("x-other-" + number()));
       policy_.attributes.push_back(std::move(attribute));
@@ -255,7 +329,8 @@ class Maker {
   OverrideSpec make_overrides() {
     OverrideSpec overrides;
     overrides.metadata.value = "x-side";
-    if (checkable() || one_in(2)) {
+    const bool consumers = checkable() ? policy_.identity.consumer[0].verified() && one_in(2) : one_in(2);
+    if (!consumers) {
       overrides.token_file = Text{"qa.token", {}};
     } else {
       overrides.consumers = patterns("c", "q");
@@ -279,6 +354,21 @@ class Maker {
     canary.percent = percent();
     canary.by = At<ShareBy>{static_cast<ShareBy>(below(3)), {}};
     return canary;
+  }
+
+  RetrySpec make_retry() {
+    RetrySpec retry;
+    retry.on = some_codes({GrpcCode::kUnavailable, GrpcCode::kAborted, GrpcCode::kResourceExhausted});
+    retry.budget_percent = maybe(Percent{1 + static_cast<std::uint32_t>(below(Percent::kFull))});
+    retry.attempts = maybe(2 + static_cast<std::uint32_t>(below(4)));
+    return retry;
+  }
+  FallbackSpec make_fallback() {
+    FallbackSpec fallback;
+    fallback.on = some_codes({GrpcCode::kNotFound, GrpcCode::kUnavailable, GrpcCode::kUnimplemented});
+    fallback.until = maybe_date();
+    fallback.contact = maybe_line();
+    return fallback;
   }
 
   std::vector<AttributeMatch> make_match() {
@@ -323,6 +413,8 @@ class Maker {
     if (one_in(2)) rule.canary = make_canary();
     if (rule.canary && one_in(4)) rule.canary->by.reset();
     if (one_in(2)) rule.shadow = make_shadow();
+    if (one_in(4)) rule.retry = make_retry();
+    if (one_in(4)) rule.fallback = make_fallback();
     if (one_in(4)) rule.writes_owner = At<Side>{one_in(2) ? Side::kNew : Side::kLegacy, {}};
     return rule;
   }
@@ -341,6 +433,8 @@ class Maker {
     rule.stage.value = rule.narrowed() ? kLegacyOwns[below(3)] : kAll[below(6)];
     if (!reads) return rule;
     const Stage stage = rule.stage.value;
+    if (one_in(4)) rule.retry = make_retry();
+    if ((stage == Stage::kShadow || stage == Stage::kCanary) && one_in(3)) rule.fallback = make_fallback();
     if (stage == Stage::kCanary) rule.canary = make_canary();
     if (stage == Stage::kShadow || stage == Stage::kCanary || stage == Stage::kLive) rule.shadow = make_shadow();
     return rule;

@@ -19,8 +19,9 @@ struct RandomPolicyOptions {
 // Equal seeds and options give equal policies, on every machine. `file` is "random.yaml"; marks are {0, 0}.
 //
 // In checkable policies tenants are named "t0", "t1", ... and prefixes "p0-*", "p1-*", ...; consumers "c0", ...;
-// attribute values "v0", ...; identity comes from the metadata x-tenant-id and x-consumer-id, attributes from
-// x-attribute-0 and x-attribute-1, keys from x-key; methods are "random.v1.Service<N>/Read<M>" and ".../Write<M>".
+// attribute values "v0", ...; identity comes from the metadata x-tenant-id and x-consumer-id, in some before that from
+// SANs ("spiffe://corp/tenant/*", "*.tenants.corp", "spiffe://corp/client/*"); attributes from x-attribute-0 and
+// x-attribute-1, in some before that from "*@0.corp" and "*@1.corp"; keys from x-key; methods are "random.v1.Service<N>/Read<M>" and ".../Write<M>".
 Policy random_policy(std::uint64_t seed, const RandomPolicyOptions& options = {});
 
 }  // namespace ficus::test
