@@ -65,8 +65,9 @@ bool says_more_than_true(const Value& value, std::string_view like) {
   if (!value.is_text()) return true;
   const std::optional<std::string_view> text = value.text();
   if (text && *text != "true") {
-    value.complain(codes::kWrongKind, in_quotes(*text) + " may not stand here",
-                   (*text == "false" ? "leave the key out; or write true, or " : "write true, or ") + std::string(like));
+    value.complain(
+        codes::kWrongKind, in_quotes(*text) + " may not stand here",
+        (*text == "false" ? "leave the key out; or write true, or " : "write true, or ") + std::string(like));
   }
   return false;
 }

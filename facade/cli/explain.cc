@@ -11,6 +11,7 @@
 #include "facade/cli/cli.h"
 #include "facade/cli/explanation.h"
 #include "facade/cli/output.h"
+#include "routing/peer_san.h"
 #include "routing/rpc_path.h"
 
 namespace ficus {
@@ -21,6 +22,7 @@ struct ExplainArguments {
   std::string method;
   std::optional<std::string> tenant, consumer, key;
   std::vector<std::string> metadata;
+  std::vector<std::string> peer_sans;
   bool json = false;
 };
 
@@ -46,10 +48,19 @@ void read_metadata(const std::string& text, ExplainedCall& call) {
   call.metadata.emplace_back(std::move(name), text.substr(equals + 1));
 }
 
+// What no certificate could put into RpcHead::peer_sans must not be explained as if it could.
+void read_peer_san(const std::string& text, ExplainedCall& call) {
+  if (!admissible_peer_san(san_kind_shown(text), text)) {
+    throw CLI::ValidationError("--peer-san", "\"" + printable(text) + "\" is not a URI, DNS name or email address");
+  }
+  call.peer_sans.push_back(text);
+}
+
 int run_explain(const ExplainArguments& arguments, CommandContext& context) {
   ExplainedCall call;
   read_method(arguments.method, call);
   for (const std::string& entry : arguments.metadata) read_metadata(entry, call);
+  for (const std::string& san : arguments.peer_sans) read_peer_san(san, call);
   call.tenant = arguments.tenant;
   call.consumer = arguments.consumer;
   call.key = arguments.key;
@@ -88,6 +99,10 @@ void add_explain_command(CLI::App& app, CommandContext& context) {
   command->add_option("--key", arguments->key, "What the capability's `key` yields");
   command->add_option("--metadata", arguments->metadata, "One name=value of the call; may be repeated")
       ->type_name("K=V")
+      ->allow_extra_args(false);
+  command->add_option("--peer-san", arguments->peer_sans,
+                      "One SAN of the client's verified certificate; may be repeated")
+      ->type_name("SAN")
       ->allow_extra_args(false);
   command->add_flag("--json", arguments->json, "One JSON object instead of text");
   add_today_option(*command, context);

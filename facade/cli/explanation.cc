@@ -48,6 +48,8 @@ class Explainer {
     }
     head_.path = {said_.call.service, said_.call.method};
     head_.metadata = metadata_;
+    peer_sans_.assign(said_.call.peer_sans.begin(), said_.call.peer_sans.end());
+    head_.peer_sans = peer_sans_;
     plan_ = table_.plan(head_, view(said_.call.tenant), view(said_.call.consumer));
     std::optional<KeyDigest> key = plan_.metadata_key;
     if (said_.call.key && !said_.call.key->empty()) key = digest_of(DigestKind::kKey, *said_.call.key);
@@ -91,6 +93,7 @@ class Explainer {
     said_.rule = rule.name;
     said_.rule_line = rule.line;
     said_.stage = rule.stage;
+    if (plan_.kind == PlanKind::kRead) said_.retry = rule.retry;
   }
 
   void explain_shares() {
@@ -241,6 +244,7 @@ class Explainer {
   const RouteTable& table_;
   Explanation said_;
   std::vector<MetadataEntry> metadata_;
+  std::vector<std::string_view> peer_sans_;
   RpcHead head_;
   Plan plan_;
   RouteDecision decision_;

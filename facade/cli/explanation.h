@@ -17,6 +17,7 @@ struct ExplainedCall {
   std::string service, method;
   std::optional<std::string> tenant, consumer, key;
   std::vector<std::pair<std::string, std::string>> metadata;  // names in lower case
+  std::vector<std::string> peer_sans{};                       // of the client's verified certificate, admissible ones
 };
 
 // A share as it stands for this call. Absent bucket: a share of 0 or 100, nothing to count by, or one that hangs on the
@@ -37,6 +38,7 @@ struct Explanation {
   std::uint32_t rule_line = 0;
   Stage stage = Stage::kOff;
   std::optional<StageFacts> facts;      // absent outside capabilities, and where the call did not come to the rules
+  std::optional<RetrySettings> retry;   // of a read's rule
   std::optional<Side> serve, owner;
   std::string upstream;
   bool unkeyed = false;

@@ -33,6 +33,14 @@ void share_fields(JsonWriter& json, const ExplainedShare& share) {
   share.bucket ? json.number(*share.bucket) : json.null();
 }
 
+void codes_array(JsonWriter& json, GrpcCodeSet codes) {
+  json.begin_array();
+  for (int number = 0; number <= 16; ++number) {
+    if (codes.has(static_cast<GrpcCode>(number))) json.text(to_string(static_cast<GrpcCode>(number)));
+  }
+  json.end_array();
+}
+
 void facts_object(JsonWriter& json, const StageFacts& facts) {
   json.begin_object();
   json.key("reads.new_share").begin_object();
@@ -41,7 +49,12 @@ void facts_object(JsonWriter& json, const StageFacts& facts) {
   json.key("reads.shadow").begin_object();
   share_head(json, facts.shadow, facts.shadow.none() ? std::nullopt : std::optional(facts.shadow_by));
   json.end_object();
-  json.key("reads.fallback").null();
+  json.key("reads.fallback");
+  if (facts.fallback.empty()) {
+    json.null();
+  } else {
+    codes_array(json, facts.fallback);
+  }
   json.key("writes.owner").text(to_string(facts.owner));
   json.key("writes.repeat").null();
   json.end_object();
@@ -64,6 +77,10 @@ class TextPrinter {
     call();
     decision();
     if (said_.facts) facts();
+    if (said_.retry) {
+      line("retry", "on " + to_string(said_.retry->on) + ", " + std::to_string(said_.retry->attempts) +
+                        " attempts in all, budget " + percent_text(said_.retry->budget));
+    }
     if (said_.canary) shares();
     if (!said_.above.empty()) above();
     for (const std::string& note : said_.notes) line("note", paint_.yellow(note));
@@ -125,7 +142,7 @@ class TextPrinter {
     const StageFacts& facts = *said_.facts;
     line("facts", "reads.new_share  " + share_text(facts.new_share, facts.new_share_by));
     line("", "reads.shadow     " + share_text(facts.shadow, facts.shadow_by));
-    line("", "reads.fallback   none");
+    line("", "reads.fallback   " + (facts.fallback.empty() ? "none" : "legacy, where new answers " + to_string(facts.fallback)));
     line("", "writes.owner     " + std::string(to_string(facts.owner)));
     line("", "writes.repeat    none");
   }
@@ -219,6 +236,16 @@ std::string to_json(const Explanation& said) {
   json.key("facts");
   if (said.facts) {
     facts_object(json, *said.facts);
+  } else {
+    json.null();
+  }
+  json.key("retry");
+  if (said.retry) {
+    json.begin_object().key("on");
+    codes_array(json, said.retry->on);
+    json.key("attempts").number(said.retry->attempts);
+    json.key("budget_percent").decimal(to_string(said.retry->budget));
+    json.end_object();
   } else {
     json.null();
   }

@@ -56,7 +56,8 @@ TEST(SanPatternTest, ASanOfAnotherKindNeverMatches) {
 }
 
 TEST(SanPatternTest, APatternHoldsOneStarAndMore) {
-  for (const char* text : {"", "*", "**", "spiffe://corp/tenant/acme", "spiffe://*/tenant/*", "a b*", "a\tb*", "\xc3\xa4*"}) {
+  for (const char* text :
+       {"", "*", "**", "spiffe://corp/tenant/acme", "spiffe://*/tenant/*", "a b*", "a\tb*", "\xc3\xa4*"}) {
     EXPECT_FALSE(SanPattern::parse(text).has_value()) << text;
   }
   EXPECT_FALSE(SanPattern::parse(std::string_view("a\0*", 3)).has_value());

@@ -11,11 +11,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
+using test::parse_or_die;
+using test::table_of;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using test::parse_or_die;
-using test::table_of;
 
 std::string with_upstream(const std::string& settings) {
   return "apiVersion: ficus/v1\nname: t\nupstreams:\n  u: {endpoints: [\"a:1\"]" +
@@ -80,7 +80,8 @@ TEST(UpstreamSettingsTest, EachSettingReachesTheTable) {
   EXPECT_EQ(settings.authority, "orders.internal:443");
   EXPECT_TRUE(settings.forward_peer);
   EXPECT_EQ(settings.health_check, (HealthCheckSettings{"shop.Orders", seconds(2), milliseconds(300), 1, 4}));
-  EXPECT_EQ(settings.outlier, (OutlierSettings{7, {GrpcCode::kUnavailable, GrpcCode::kInternal}, seconds(4), minutes(1), 34}));
+  EXPECT_EQ(settings.outlier,
+            (OutlierSettings{7, {GrpcCode::kUnavailable, GrpcCode::kInternal}, seconds(4), minutes(1), 34}));
   EXPECT_EQ(settings.keepalive, (KeepaliveSettings{seconds(15), seconds(4), true}));
 }
 
@@ -93,7 +94,8 @@ TEST(UpstreamSettingsTest, ACheckNeverTakesLongerThanItsInterval) {
 
 TEST(UpstreamSettingsTest, KeepaliveSaysWhyItHasAFloor) {
   EXPECT_THAT(complaint(with_upstream("keepalive: {interval: 1s}")), HasSubstr("ENHANCE_YOUR_CALM"));
-  EXPECT_THAT(complaint(with_upstream("keepalive: {interval: 61m}")), Not(HasSubstr("more pings than"))) << "the other end has none";
+  EXPECT_THAT(complaint(with_upstream("keepalive: {interval: 61m}")), Not(HasSubstr("more pings than")))
+      << "the other end has none";
 }
 
 // ---- TLS ----
@@ -101,7 +103,9 @@ TEST(UpstreamSettingsTest, KeepaliveSaysWhyItHasAFloor) {
 TEST(UpstreamTlsTest, FilesComeWithTheirNamesAndContents) {
   const NamedFiles files = {{"ca.pem", "CA\n"}, {"certs/me.pem", "CHAIN\n"}, {"certs/me.key", "KEY\n"}};
   const UpstreamTls tls =
-      upstream("tls: {ca_file: ca.pem, cert_file: certs/me.pem, key_file: certs/me.key, server_name: orders.internal}", files).tls.value();
+      upstream("tls: {ca_file: ca.pem, cert_file: certs/me.pem, key_file: certs/me.key, server_name: orders.internal}",
+               files)
+          .tls.value();
   EXPECT_EQ(tls.ca_file, "ca.pem");
   EXPECT_EQ(tls.ca_pem, "CA\n") << "PEM is passed on as it was read";
   EXPECT_EQ(tls.cert_file, "certs/me.pem");
@@ -112,19 +116,24 @@ TEST(UpstreamTlsTest, FilesComeWithTheirNamesAndContents) {
 }
 
 TEST(UpstreamTlsTest, ACertificateAndItsKeyComeTogether) {
-  EXPECT_THAT(complaint(with_upstream("tls: {cert_file: me.pem}")), HasSubstr("error[P012]: cert_file is given without key_file (add it: key_file: NAME)"));
-  EXPECT_THAT(complaint(with_upstream("tls: {key_file: me.key}")), HasSubstr("error[P012]: key_file is given without cert_file (add it: cert_file: NAME)"));
+  EXPECT_THAT(complaint(with_upstream("tls: {cert_file: me.pem}")),
+              HasSubstr("error[P012]: cert_file is given without key_file (add it: key_file: NAME)"));
+  EXPECT_THAT(complaint(with_upstream("tls: {key_file: me.key}")),
+              HasSubstr("error[P012]: key_file is given without cert_file (add it: cert_file: NAME)"));
 }
 
 TEST(UpstreamTlsTest, FalseIsNoWayToTurnItOff) {
-  EXPECT_THAT(complaint(with_upstream("tls: false")), HasSubstr("error[P016]: \"false\" may not stand here (leave the key out; or write true, or tls: {"));
+  EXPECT_THAT(complaint(with_upstream("tls: false")),
+              HasSubstr("error[P016]: \"false\" may not stand here (leave the key out; or write true, or tls: {"));
 }
 
 // ---- retry and fallback ----
 
 std::string rule_text(const std::string& reads) {
   return "identity: {tenant: [{metadata: x-tenant}]}\ncapabilities: {a: {legacy: old, new: fresh, reads: [p.S/Get]}}\n"
-         "rules:\n  - {name: r, capability: a, stage: canary, reads: {canary: {percent: 100, by: tenant}, shadow: {percent: 0}" + reads + "}}\n";
+         "rules:\n  - {name: r, capability: a, stage: canary, reads: {canary: {percent: 100, by: tenant}, shadow: "
+         "{percent: 0}" +
+         reads + "}}\n";
 }
 
 TEST(RetryTest, DefaultsAndValuesReachTheRule) {
@@ -134,7 +143,9 @@ TEST(RetryTest, DefaultsAndValuesReachTheRule) {
   EXPECT_EQ(least.attempts, 2u);
   EXPECT_EQ(least.budget, Percent{200'000});
   const RetrySettings all =
-      table_of(rule_text(", retry: {on: [ABORTED, UNAVAILABLE, RESOURCE_EXHAUSTED], budget_percent: 0.5, attempts: 5}"))->rules()[0].retry.value();
+      table_of(rule_text(", retry: {on: [ABORTED, UNAVAILABLE, RESOURCE_EXHAUSTED], budget_percent: 0.5, attempts: 5}"))
+          ->rules()[0]
+          .retry.value();
   EXPECT_EQ(all.on, (GrpcCodeSet{GrpcCode::kUnavailable, GrpcCode::kAborted, GrpcCode::kResourceExhausted}));
   EXPECT_EQ(all.attempts, 5u);
   EXPECT_EQ(all.budget, Percent{5'000});
@@ -154,7 +165,8 @@ TEST(FallbackTest, IsAFactOfTheRule) {
 TEST(FallbackTest, TakesEveryFailureButTheClientsOwnAndADenial) {
   for (int number = 0; number <= 16; ++number) {
     const auto code = static_cast<GrpcCode>(number);
-    const std::string said = complaint(test::policy_text(rule_text(", fallback: {on: [" + std::string(to_string(code)) + "]}")));
+    const std::string said =
+        complaint(test::policy_text(rule_text(", fallback: {on: [" + std::string(to_string(code)) + "]}")));
     const bool refused = code == GrpcCode::kOk || code == GrpcCode::kCancelled || code == GrpcCode::kPermissionDenied ||
                          code == GrpcCode::kUnauthenticated;
     EXPECT_EQ(!said.empty(), refused) << to_string(code) << ": " << said;
@@ -179,13 +191,16 @@ std::vector<std::string> read_field(const std::string& text, bool built, bool& g
 
 TEST(BuiltFieldsTest, AFieldThatIsNotBuiltIsRefusedByNameAndNeverSuggested) {
   bool given = false;
-  EXPECT_THAT(read_field("later: 1\n", false, given), ElementsAre("t.yaml:1:1: error[P013]: \"later\" is not supported yet (wait for it)"));
+  EXPECT_THAT(read_field("later: 1\n", false, given),
+              ElementsAre("t.yaml:1:1: error[P013]: \"later\" is not supported yet (wait for it)"));
   EXPECT_FALSE(given);
-  EXPECT_THAT(read_field("latre: 1\n", false, given), ElementsAre("t.yaml:1:1: error[P010]: unknown key \"latre\" (known here: now)"));
+  EXPECT_THAT(read_field("latre: 1\n", false, given),
+              ElementsAre("t.yaml:1:1: error[P010]: unknown key \"latre\" (known here: now)"));
   EXPECT_THAT(read_field("now: 1\n", false, given), ElementsAre());
   EXPECT_THAT(read_field("later: 1\n", true, given), ElementsAre());
   EXPECT_TRUE(given);
-  EXPECT_THAT(read_field("latre: 1\n", true, given), ElementsAre("t.yaml:1:1: error[P010]: unknown key \"latre\" (did you mean \"later\"?)"));
+  EXPECT_THAT(read_field("latre: 1\n", true, given),
+              ElementsAre("t.yaml:1:1: error[P010]: unknown key \"latre\" (did you mean \"later\"?)"));
 }
 
 // `reflection` is read whole, though this build refuses it.

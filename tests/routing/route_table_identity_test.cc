@@ -46,18 +46,21 @@ TEST(RouteTableIdentityTest, ACertificateGoesBeforeMetadataAndBothMustAgree) {
   const Case cases[] = {
       {"a certificate alone", get({}, {kAcme}), kByAcme},
       {"metadata alone, without a certificate", get({{"x-tenant", "globex"}}, {}), kByGlobex},
-      {"metadata alone, the certificate names no tenant", get({{"x-tenant", "globex"}}, {"spiffe://corp/other/acme"}), kByGlobex},
+      {"metadata alone, the certificate names no tenant", get({{"x-tenant", "globex"}}, {"spiffe://corp/other/acme"}),
+       kByGlobex},
       {"neither", get({}, {"spiffe://corp/other/acme", "web.corp"}), kByNone},
       {"both say the same", get({{"x-tenant", "acme"}}, {kAcme}), kByAcme},
       {"they differ", get({{"x-tenant", "globex"}}, {kAcme}), kConflict},
       {"they differ the other way round", get({{"x-tenant", "acme"}}, {kGlobex}), kConflict},
       {"case is a difference", get({{"x-tenant", "Acme"}}, {kAcme}), kConflict},
       {"the second verified source, where the first yields nothing", get({}, {"acme.tenants.corp"}), kByAcme},
-      {"the first verified source wins, and the second is not asked", get({}, {"acme.tenants.corp", kGlobex}), kByGlobex},
+      {"the first verified source wins, and the second is not asked", get({}, {"acme.tenants.corp", kGlobex}),
+       kByGlobex},
       {"the second's conflict is not looked for", get({}, {"a.tenants.corp", "b.tenants.corp", kGlobex}), kByGlobex},
       {"the second unverified source", get({{"x-org", "globex"}}, {kAcme}), kConflict},
       {"the second unverified source agrees", get({{"x-org", "acme"}}, {kAcme}), kByAcme},
-      {"an unverified source behind one that yields is not asked", get({{"x-tenant", "acme"}, {"x-org", "globex"}}, {kAcme}), kByAcme},
+      {"an unverified source behind one that yields is not asked",
+       get({{"x-tenant", "acme"}, {"x-org", "globex"}}, {kAcme}), kByAcme},
   };
   for (const Case& c : cases) EXPECT_EQ(route(*table, c.call), c.want) << c.name;
 }
@@ -70,7 +73,8 @@ TEST(RouteTableIdentityTest, SansThatYieldDifferentValuesAreAConflict) {
   EXPECT_EQ(route(*table, get({}, {"spiffe://corp/client/a", "spiffe://corp/client/b"})), kConflict) << "of a consumer";
   EXPECT_EQ(route(*table, get({}, {"a@regions.corp", "b@regions.corp"})), kConflict) << "of an attribute";
   EXPECT_EQ(route(*table, get({{"x-region", "us"}}, {"eu@regions.corp"})), kConflict) << "of an attribute and metadata";
-  EXPECT_EQ(route(*table, get({{"x-consumer", "web"}}, {"spiffe://corp/client/app"})), kConflict) << "of a consumer and metadata";
+  EXPECT_EQ(route(*table, get({{"x-consumer", "web"}}, {"spiffe://corp/client/app"})), kConflict)
+      << "of a consumer and metadata";
   EXPECT_EQ(route(*table, get({}, {kAcme, "spiffe://corp/tenant/a,b"})), kConflict) << "before either value is judged";
   Call write = get({{"x-tenant", "globex"}}, {kAcme});
   write.method = "Set";
@@ -88,10 +92,13 @@ TEST(RouteTableIdentityTest, WhatACertificateYieldsIsJudgedAsAnyValue) {
   EXPECT_EQ(route(*table, get({}, {prefix + "a\tb"})), refused("control"));
   EXPECT_EQ(route(*table, get({}, {prefix + std::string(257, 'a')})), refused("too_long"));
   EXPECT_EQ(route(*table, get({}, {prefix + std::string(256, 'a')})), kByNone);
-  EXPECT_EQ(route(*table, get({}, {"acme.tenants.corp", prefix})), refused("empty")) << "a bad source is not passed over";
-  EXPECT_EQ(route(*table, get({{"x-tenant", ""}}, {kAcme})), refused("empty")) << "metadata is judged beside a certificate";
+  EXPECT_EQ(route(*table, get({}, {"acme.tenants.corp", prefix})), refused("empty"))
+      << "a bad source is not passed over";
+  EXPECT_EQ(route(*table, get({{"x-tenant", ""}}, {kAcme})), refused("empty"))
+      << "metadata is judged beside a certificate";
   EXPECT_EQ(route(*table, get({{"x-tenant", "acme"}, {"x-tenant", "acme"}}, {kAcme})), refused("repeated"));
-  EXPECT_EQ(route(*table, get({{"x-tenant", "acme"}, {"x-org", ","}}, {kAcme})), kByAcme) << "only what is asked is judged";
+  EXPECT_EQ(route(*table, get({{"x-tenant", "acme"}, {"x-org", ","}}, {kAcme})), kByAcme)
+      << "only what is asked is judged";
   EXPECT_EQ(route(*table, get({}, {prefix + "acme/x"})), kByNone) << "'*' takes no '/': nothing is yielded";
 }
 
@@ -107,7 +114,8 @@ TEST(RouteTableIdentityTest, OnlyWhatACertificateYieldedIsVerified) {
   EXPECT_EQ(who(get({{"x-tenant", "acme"}, {"x-consumer", "app"}, {"x-region", "eu"}}, {})), "acme app eu");
   EXPECT_EQ(who(get({{"x-consumer", "app"}}, {kAcme, "eu@regions.corp"})), "acme! app eu");
   EXPECT_EQ(who(get({{"x-tenant", "acme"}}, {"spiffe://corp/client/app"})), "acme app! -");
-  EXPECT_EQ(who(get({{"x-tenant", "acme"}, {"x-consumer", "app"}}, {kAcme, "spiffe://corp/client/app"})), "acme! app! -");
+  EXPECT_EQ(who(get({{"x-tenant", "acme"}, {"x-consumer", "app"}}, {kAcme, "spiffe://corp/client/app"})),
+            "acme! app! -");
 }
 
 TEST(RouteTableIdentityTest, RulesSeeWhatACertificateYielded) {
@@ -126,7 +134,8 @@ TEST(RouteTableIdentityTest, RefusalsNameTheSourceAndNeverItsValue) {
             "the tenant in the client certificate is not one: its names differ");
   EXPECT_EQ(message(get({{"x-org", "secret-b"}}, {"spiffe://corp/tenant/secret-a"})),
             "metadata \"x-org\" (tenant) says another than the client certificate; leave it out");
-  EXPECT_EQ(message(get({}, {"secret,b@regions.corp"})), "the attribute region in the client certificate holds a comma");
+  EXPECT_EQ(message(get({}, {"secret,b@regions.corp"})),
+            "the attribute region in the client certificate holds a comma");
   EXPECT_EQ(message(get({}, {"spiffe://corp/client/"})), "the consumer in the client certificate is empty");
 }
 
@@ -136,8 +145,9 @@ TEST(RouteTableIdentityTest, AWriteWithoutATenantIsToldWhatItLacks) {
   const Plan plan = table_of(kCorp)->plan(call.head());
   ASSERT_TRUE(plan.refusal);
   EXPECT_EQ(plan.refusal->reason, "tenant_missing");
-  EXPECT_TRUE(plan.refusal->message.ends_with(
-      "send a client certificate that names one or metadata \"x-tenant\" or \"x-org\"")) << plan.refusal->message;
+  EXPECT_TRUE(
+      plan.refusal->message.ends_with("send a client certificate that names one or metadata \"x-tenant\" or \"x-org\""))
+      << plan.refusal->message;
   std::string only_certificates(kCorp);
   only_certificates.replace(only_certificates.find(", {metadata: x-tenant}, {metadata: x-org}"), 41, "");
   const Plan bare = table_of(only_certificates)->plan(call.head());
@@ -186,7 +196,12 @@ TEST(RouteTableIdentityTest, OnlyAVerifiedConsumerForcesASide) {
       {"to legacy", "legacy", {qa}, "", "read legacy old by r", ""},
       {"metadata beside it that agrees", "new", {qa}, "qa-suite", "read new fresh by r", ""},
       {"metadata alone proves nothing", "new", {}, "qa-suite", "read legacy old by r", "not_allowed"},
-      {"a certificate that names no consumer", "new", {"spiffe://corp/other/qa-suite"}, "qa-suite", "read legacy old by r", "not_allowed"},
+      {"a certificate that names no consumer",
+       "new",
+       {"spiffe://corp/other/qa-suite"},
+       "qa-suite",
+       "read legacy old by r",
+       "not_allowed"},
       {"another consumer", "new", {"spiffe://corp/client/web"}, "", "read legacy old by r", "not_allowed"},
       {"no consumer at all", "new", {}, "", "read legacy old by r", "not_allowed"},
       {"a token where none is asked for", "new;x", {qa}, "", "read legacy old by r", "bad_value"},

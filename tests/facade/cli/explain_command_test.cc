@@ -83,7 +83,7 @@ TEST_F(ExplainCommandTest, JsonOfAReadHasEveryField) {
             "\"canary\":{\"percent\":100,\"by\":null,\"threshold\":1000000,\"bucket\":null},"
             "\"shadow\":{\"side\":\"legacy\",\"percent\":100,\"by\":\"request\",\"threshold\":1000000,\"bucket\":null,\"in_share\":true},"
             "\"facts\":{\"reads.new_share\":{\"percent\":100,\"by\":null},\"reads.shadow\":{\"percent\":100,\"by\":\"request\"},"
-            "\"reads.fallback\":null,\"writes.owner\":\"new\",\"writes.repeat\":null},\"above\":[]}\n");
+            "\"reads.fallback\":null,\"writes.owner\":\"new\",\"writes.repeat\":null},\"retry\":null,\"above\":[]}\n");
 }
 
 TEST_F(ExplainCommandTest, JsonOfACanaryShowsBucketAndThreshold) {
@@ -135,11 +135,41 @@ TEST_F(ExplainCommandTest, IdentityIsSoughtInTheMetadataUnlessGiven) {
 TEST_F(ExplainCommandTest, MethodInNoCapabilityIsPassedOn) {
   const std::string out = json({"--method", "grpc.health.v1.Health/Check"});
   EXPECT_TRUE(holds(out, "\"capability\":null,\"kind\":null,\"rule\":null,\"refused\":null,\"serve\":null,\"upstream\":\"policy-legacy\",\"owner\":null")) << out;
-  EXPECT_TRUE(holds(out, "\"facts\":null,\"above\":[]")) << out;
+  EXPECT_TRUE(holds(out, "\"facts\":null,\"retry\":null,\"above\":[]")) << out;
 }
 
 TEST_F(ExplainCommandTest, LeadingSlashIsOptional) {
   EXPECT_EQ(json({"--method", std::string("/") + kGet, "--tenant", "acme"}), json({"--method", kGet, "--tenant", "acme"}));
+}
+
+TEST_F(ExplainCommandTest, FallbackAndRetryStandBesideTheOtherFacts) {
+  std::string text(kInsurer);
+  const std::string_view shares = "reads: {canary: {percent: 5.25, by: key}, shadow: {percent: 10}";
+  text.replace(text.find(shares), shares.size(),
+               std::string(shares) + ", fallback: {on: [UNAVAILABLE, NOT_FOUND]}, retry: {on: [UNAVAILABLE], attempts: 3}");
+  policy_ = write("again.yaml", text);
+  const std::vector<std::string> call = {"--method", kGet, "--tenant", "globex", "--metadata", "x-product=personal-auto"};
+  const std::string out = explain(call).out;
+  EXPECT_TRUE(holds(out, "reads.fallback   legacy, where new answers NOT_FOUND, UNAVAILABLE\n")) << out;
+  EXPECT_TRUE(holds(out, "retry       on UNAVAILABLE, 3 attempts in all, budget 20 %\n")) << out;
+  const std::string as_json = json(call);
+  EXPECT_TRUE(holds(as_json, "\"reads.fallback\":[\"NOT_FOUND\",\"UNAVAILABLE\"],")) << as_json;
+  EXPECT_TRUE(holds(as_json, "\"retry\":{\"on\":[\"UNAVAILABLE\"],\"attempts\":3,\"budget_percent\":20},")) << as_json;
+  EXPECT_FALSE(holds(explain({"--method", kGet, "--tenant", "acme"}).out, "retry"));
+}
+
+TEST_F(ExplainCommandTest, ACertificatesNamesAreSoughtBeforeMetadata) {
+  std::string text(kInsurer);
+  const std::string_view tenant = "tenant: [{metadata";
+  text.replace(text.find(tenant), tenant.size(), "tenant: [{peer_san: \"spiffe://corp/tenant/*\"}, {metadata");
+  policy_ = write("certificates.yaml", text);
+  const std::string acme = "spiffe://corp/tenant/acme";
+  EXPECT_TRUE(holds(json({"--method", kGet, "--peer-san", acme}), "\"name\":\"inquiry-acme\""));
+  EXPECT_TRUE(holds(json({"--method", kGet, "--peer-san", "web.corp", "--peer-san", acme}), "\"name\":\"inquiry-acme\""));
+  EXPECT_TRUE(holds(json({"--method", kGet, "--peer-san", acme, "--metadata", "x-tenant-id=globex"}), "\"code\":\"PERMISSION_DENIED\""));
+  EXPECT_TRUE(holds(json({"--method", kGet, "--peer-san", acme, "--tenant", "globex"}), "\"name\":\"inquiry-pilot\""))
+      << "a given tenant stands for what the list yields";
+  EXPECT_EQ(explain({"--method", kGet, "--peer-san", "a b"}).exit_code, 2) << "no certificate has such a name";
 }
 
 TEST_F(ExplainCommandTest, UnknownNamesGetASuggestion) {

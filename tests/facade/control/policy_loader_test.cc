@@ -200,6 +200,68 @@ TEST(LoadPolicyTest, AMissingSchemaBringsNoComplaintsThatWouldGoWithIt) {
   EXPECT_EQ(loaded.error().diagnostics.size(), 1u) << all_text(loaded.error().diagnostics);
 }
 
+constexpr std::string_view kTlsPolicy = R"(apiVersion: ficus/v1
+name: t
+upstreams:
+  old: {endpoints: ["127.0.0.1:1"], tls: {ca_file: certs/ca.pem}}
+  new:
+    endpoints: ["127.0.0.1:2"]
+    tls: {ca_file: certs/ca.pem, cert_file: certs/me.pem, key_file: certs/me.key, server_name: policy.internal}
+ownership_epoch: 1
+)";
+
+void write_tls_files(const TempDir& directory) {
+  ::mkdir((directory / "certs").c_str(), 0700);
+  write_file(directory / "policy.yaml", kTlsPolicy);
+  write_file(directory / "certs/ca.pem", "-----BEGIN CERTIFICATE-----\nroots\n");
+  write_file(directory / "certs/me.pem", "-----BEGIN CERTIFICATE-----\nchain\n");
+  write_file(directory / "certs/me.key", "-----BEGIN PRIVATE KEY-----\nhunter2\n");
+  ::chmod((directory / "certs/me.key").c_str(), 0600);
+}
+
+TEST(LoadPolicyTest, CertificatesAndKeysReachTheTableAsTheyWereRead) {
+  TempDir directory;
+  write_tls_files(directory);
+  const auto loaded = load_policy(directory / "policy.yaml", sample_load_options());
+  ASSERT_TRUE(loaded) << all_text(loaded.error().diagnostics);
+  EXPECT_TRUE(loaded->warnings.empty()) << all_text(loaded->warnings);
+  const std::vector<UpstreamInfo>& upstreams = loaded->table->upstreams();
+  EXPECT_EQ(upstreams[0].tls->ca_pem, "-----BEGIN CERTIFICATE-----\nroots\n");
+  EXPECT_EQ(upstreams[0].tls->key_pem, "");
+  EXPECT_EQ(upstreams[1].tls->cert_pem, "-----BEGIN CERTIFICATE-----\nchain\n");
+  EXPECT_EQ(upstreams[1].tls->key_pem, "-----BEGIN PRIVATE KEY-----\nhunter2\n");
+  EXPECT_EQ(upstreams[1].tls->key_file, "certs/me.key");
+  EXPECT_EQ(loaded->files.size(), 4u) << "the policy and each file once: what a watcher must watch";
+
+  write_file(directory / "certs/me.pem", "-----BEGIN CERTIFICATE-----\nrenewed\n");
+  const auto renewed = load_policy(directory / "policy.yaml", sample_load_options());
+  ASSERT_TRUE(renewed);
+  EXPECT_NE(renewed->table->hash(), loaded->table->hash()) << "a certificate that changes is a change of the policy";
+}
+
+TEST(LoadPolicyTest, AMissingCertificateOrKeyIsToldWhereItIsNamed) {
+  TempDir directory;
+  write_tls_files(directory);
+  ::unlink((directory / "certs/ca.pem").c_str());
+  ::unlink((directory / "certs/me.key").c_str());
+  const auto failed = load_policy(directory / "policy.yaml", sample_load_options());
+  ASSERT_FALSE(failed);
+  std::vector<std::string> said;
+  for (const Diagnostic& d : failed.error().diagnostics) said.push_back(d.code + " " + d.yaml_path);
+  EXPECT_THAT(said, ElementsAre("P201 upstreams.old.tls.ca_file", "P201 upstreams.new.tls.ca_file", "P201 upstreams.new.tls.key_file"));
+}
+
+TEST(LoadPolicyTest, AKeyThatOthersMayReadIsAWarningAndACertificateIsNot) {
+  TempDir directory;
+  write_tls_files(directory);
+  for (const char* file : {"certs/ca.pem", "certs/me.pem", "certs/me.key"}) ::chmod((directory / file).c_str(), 0644);
+  const auto loaded = load_policy(directory / "policy.yaml", sample_load_options());
+  ASSERT_TRUE(loaded) << all_text(loaded.error().diagnostics);
+  ASSERT_EQ(loaded->warnings.size(), 1u) << all_text(loaded->warnings);
+  EXPECT_EQ(loaded->warnings[0].code, "W200");
+  EXPECT_EQ(loaded->warnings[0].yaml_path, "upstreams.new.tls.key_file");
+}
+
 TEST(LoadPolicyTest, ASecretThatOthersMayReadIsAWarning) {
   TempDir dir;
   const std::string path = write_sample(dir.path());
