@@ -48,6 +48,8 @@ bad("8.1/second-headers-after-data", "So it does after DATA.",
     lambda c: c.head(1) + w.data(1, w.grpc_message(b"m")) + w.headers(1, w.literal("x-late", "1")))
 bad("8.1/trailers-with-pseudo-header", "A pseudo-header field in trailers makes a request malformed.",
     lambda c: c.head(1) + w.data(1, w.grpc_message(b"m")) + w.headers(1, w.block([(":method", "POST")]), end=True))
+bad("8.1/trailers-with-pseudo-header-no-data", "So it does where no DATA came.",
+    lambda c: c.head(1) + w.headers(1, w.block([(":method", "POST")]), end=True))
 bad("8.1/trailers-with-status", "So does one of answers.",
     lambda c: c.head(1) + w.data(1, w.grpc_message(b"m")) + w.headers(1, w.block([(":status", "200")]), end=True))
 bad("8.1/trailers-in-upper-case", "A name in upper case in trailers makes a request malformed.",

@@ -119,5 +119,5 @@ case("6.5.3/every-one-acknowledged", "Each SETTINGS frame is acknowledged.", ans
 case("6.5.3/last-value-counts", "Values are taken in their order: the last of one kind counts.", answered(),
      last_value_counts)
 case("6.5.3/acknowledged-at-once", "SETTINGS are acknowledged while calls are open.", answered(), acknowledged_at_once)
-case("6.5.3/surplus-ack", "An acknowledgement of nothing is ignored.", answered().also(PROTOCOL),
+case("6.5.3/surplus-ack", "An acknowledgement of nothing is ignored or refused.", answered() | PROTOCOL,
      lambda c: w.settings(ack=True) * 2 + c.unary(1))

@@ -3,7 +3,7 @@
 import socket
 
 import wire as w
-from suite import Breach, answered, case, connection_error
+from suite import Breach, Expect, answered, case, connection_error
 
 BEGIN = w.PREFACE + w.settings()
 BAD_START = connection_error(w.PROTOCOL_ERROR)
@@ -34,7 +34,8 @@ case("3.4/one-write", "A client may send requests before the server's preface ar
 case("3.4/byte-by-byte", "Preface and frames may be split anywhere.", answered(), byte_by_byte, raw=True)
 case("3.4/settings-with-values", "The SETTINGS of the preface may hold values.", answered(), lambda c: c.unary(1),
      settings=[(w.HEADER_TABLE_SIZE, 1024), (w.ENABLE_PUSH, 0), (w.MAX_CONCURRENT_STREAMS, 10)])
-case("3.4/http1-request", "An HTTP/1.1 request is no preface: connection error PROTOCOL_ERROR.", BAD_START,
+case("3.4/http1-request", "An HTTP/1.1 request is no preface: connection error PROTOCOL_ERROR, or HTTP/1.1 is spoken.",
+     BAD_START | Expect(("not-http2", None, None)),
      lambda c: b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", raw=True)
 case("3.4/wrong-preface", "A preface of other octets is a connection error PROTOCOL_ERROR.", BAD_START,
      lambda c: b"XXX * HTTP/2.0\r\n\r\nSM\r\n\r\n" + w.settings() + c.unary(1), raw=True)

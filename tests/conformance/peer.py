@@ -35,6 +35,7 @@ class Stream:
 
     def __init__(self):
         self.blocks = []     # lists of (name, value), in order of arrival
+        self.never_indexed = set()  # names of fields that came as literals never to be indexed (RFC 7541 6.2.3)
         self.data = b""
         self.ended = False
         self.reset = None    # error code
@@ -334,6 +335,7 @@ class Peer:
         if any(name != name.lower() for name, _ in fields):
             raise Breach("a field name in upper case")
         got.blocks.append([(name, value) for name, value in fields])
+        got.never_indexed.update(field[0] for field in fields if not field.indexable)
         got.ended = bool(flags & w.END_STREAM)
 
     def close(self):

@@ -98,6 +98,8 @@ def reactions(peer):
             # Where the target is a gRPC server, only a good answer counts as one.
             if not peer.target.grpc or (status == "200" and got.grpc_status == "0"):
                 seen.add(("answer", stream, None))
+    if peer.garbage:
+        seen.add(("not-http2", None, None))
     if peer.closed:
         seen.add(("close", None, None))
     return seen
@@ -118,7 +120,7 @@ def describe(seen, peer):
         elif kind == "http-error":
             words.append(f"HTTP {peer.streams[stream].status}({stream})")
         else:
-            words.append("garbage, close" if peer.garbage else "close")
+            words.append(kind)
     shown = sorted(words, key=lambda word: word == "close")
     return ", ".join(shown if len(shown) < 6 else shown[:5] + ["..."]) or "silence"
 
