@@ -160,17 +160,21 @@ class Peer:
         return w.data(stream, w.grpc_message(message), end=True)
 
     def send_body(self, stream, payload, end=True, size=16384):
-        """DATA within the server's windows."""
-        while payload:
-            room = min(self.send_window, self.send_windows[stream] + self.initial_send_window, size)
-            if room <= 0:
-                if not self.wait(lambda: self.send_window > 0 and
-                                 self.send_windows[stream] + self.initial_send_window > 0):
-                    raise Breach("the server gives no window back for what it took")
-                continue
-            part, payload = payload[:room], payload[room:]
+        """DATA within the server's windows, until it is all sent or the server ended the stream. Returns octets sent."""
+        got, sent = self.streams[stream], 0
+
+        def room():
+            return min(self.send_window, self.send_windows[stream] + self.initial_send_window, size)
+        while sent < len(payload):
+            if not self.wait(lambda: room() > 0 or got.ended or got.reset is not None):
+                raise Breach("the server gives no window back for what it took")
+            if got.ended or got.reset is not None:
+                break
+            part = payload[sent:sent + room()]
+            sent += len(part)
             self.account(stream, len(part))
-            self.send(w.data(stream, part, end=end and not payload))
+            self.send(w.data(stream, part, end=end and sent == len(payload)))
+        return sent
 
     def account(self, stream, size):
         self.send_window -= size

@@ -13,8 +13,8 @@ Fault = collections.namedtuple("Fault", "name act accepted")
 
 # PROTOCOL-HTTP2.md, Errors: a broken stream is INTERNAL; UNAVAILABLE where the connection was lost.
 BROKEN = {"13", "14"}
-# No status: UNKNOWN or INTERNAL is what clients make of it themselves; also of a status that is no number.
-ILL = {"2", "13", "14"}
+# An answer without a status may pass as it is (None): what a client makes of it straight, it then makes of it through us.
+ILL = {"2", "13", "14", None}
 # The call was over when the fault came.
 OVER = {"0"} | BROKEN
 FINE = {"0"}
@@ -50,7 +50,6 @@ MESSAGE = w.grpc_message(b"hello")
 # ---- faults of one stream: every other call of the same connection goes on
 
 STREAM_FAULTS = [
-    Fault("DATA before HEADERS", frames(lambda c: [w.data(c.stream, MESSAGE, end=True)]), BROKEN),
     Fault("a head without :status", head([("content-type", "application/grpc")], end=True), BROKEN),
     Fault("an empty head", frames(lambda c: [w.headers(c.stream, b"", end=True)]), BROKEN),
     Fault("a :status of letters", head([(":status", "abc")], end=True), BROKEN),
@@ -86,18 +85,21 @@ STREAM_FAULTS = [
     Fault("DATA after a 1xx alone", frames(
         lambda c: [w.headers(c.stream, w.block([(":status", "100")])), w.data(c.stream, MESSAGE, end=True)]), BROKEN),
     Fault("a stream window that overflows", frames(lambda c: [w.window_update(c.stream, w.MAX_WINDOW)] * 2), BROKEN),
-    Fault("a window increment of 0", frames(lambda c: [w.window_update(c.stream, 0)]), BROKEN),
     Fault("RST_STREAM within the head", frames(lambda c: [w.rst_stream(c.stream, w.INTERNAL_ERROR)]), BROKEN),
     Fault("RST_STREAM within the body", frames(
         lambda c: [c.head(), c.message(b"m"), w.rst_stream(c.stream, w.PROTOCOL_ERROR)]), BROKEN),
-    Fault("RST_STREAM of an unknown code", frames(lambda c: [c.head(), w.rst_stream(c.stream, 0x1234)]), ILL),
+    Fault("RST_STREAM of an unknown code", frames(lambda c: [c.head(), w.rst_stream(c.stream, 0x1234)]), BROKEN | {"2"}),
     Fault("a cut message, then trailers that say all is well", frames(
         lambda c: [c.head(), w.data(c.stream, MESSAGE[:7]), c.trailers()]), OVER),
 ]
 
 # ---- faults of the connection: its calls fail, those of others do not
 
+# The first two are stream errors, which may be treated as connection errors (5.4.2).
+
 CONNECTION_FAULTS = [
+    Fault("DATA before HEADERS", frames(lambda c: [w.data(c.stream, MESSAGE, end=True)]), BROKEN),
+    Fault("a window increment of 0", frames(lambda c: [w.window_update(c.stream, 0)]), BROKEN),
     Fault("garbage", frames(lambda c: [bytes((7 * i * i + 13) & 0xFF for i in range(4000))]), BROKEN),
     Fault("an HTTP/1.1 answer", frames(lambda c: [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]), BROKEN),
     Fault("a frame too large", frames(lambda c: [c.head(), w.data(c.stream, b"x" * (1 << 21))]), BROKEN),
