@@ -2,34 +2,12 @@
 
 #include <algorithm>
 
+#include "tests/bench/h2_frames.h"
+
 namespace ficus::bench {
 namespace {
 
-constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-constexpr std::size_t kFrameHeaderBytes = 9;
-constexpr std::size_t kMaxFrameBytes = 16384;  // ours, the default: RFC 9113 4.2
-constexpr std::int64_t kMaxWindow = 0x7fffffff;
-constexpr std::uint64_t kWindowUpdateAfter = 1 << 29;  // far below what we granted, far too rare to cost anything
-constexpr std::uint64_t kMaxRequestBytes = 64 << 20;   // an echoed answer is built in memory
-
-// RFC 9113 6: frame types, flags, settings; 7: error codes.
-enum : std::uint8_t {
-  kData,
-  kHeaders,
-  kPriority,
-  kRstStream,
-  kSettings,
-  kPushPromise,
-  kPing,
-  kGoaway,
-  kWindowUpdate,
-  kContinuation
-};
-constexpr std::uint8_t kEndStream = 0x1, kAck = 0x1, kEndHeaders = 0x4, kPadded = 0x8, kPriorityFlag = 0x20;
-constexpr std::uint16_t kSettingHeaderTableSize = 1, kSettingMaxStreams = 3, kSettingInitialWindow = 4,
-                        kSettingMaxFrame = 5;
-constexpr std::uint32_t kProtocolError = 1, kFlowControlError = 3, kStreamClosed = 5, kFrameSizeError = 6,
-                        kEnhanceYourCalm = 11;
+constexpr std::uint64_t kMaxRequestBytes = 64 << 20;  // an echoed answer is built in memory
 
 // RFC 7541 6.2: what the first answer on a connection says, adding one entry each to the peer's table ...
 constexpr std::string_view kHeadAdding =
@@ -54,30 +32,6 @@ constexpr std::string_view kTrailersLiteral{
     "0",
     15};
 constexpr std::uint32_t kDefaultHeaderTableBytes = 4096;
-
-std::uint32_t read_u32(std::string_view bytes) {
-  const auto* p = reinterpret_cast<const unsigned char*>(bytes.data());
-  return std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
-}
-
-void put_u32(std::string& out, std::uint32_t value) {
-  const char bytes[] = {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
-                        static_cast<char>(value)};
-  out.append(bytes, sizeof bytes);
-}
-
-void put_frame_header(std::string& out, std::size_t bytes, std::uint8_t type, std::uint8_t flags, std::uint32_t id) {
-  const char header[] = {static_cast<char>(bytes >> 16), static_cast<char>(bytes >> 8), static_cast<char>(bytes),
-                         static_cast<char>(type),        static_cast<char>(flags),      static_cast<char>(id >> 24),
-                         static_cast<char>(id >> 16),    static_cast<char>(id >> 8),    static_cast<char>(id)};
-  out.append(header, sizeof header);
-}
-
-void put_setting(std::string& out, std::uint16_t name, std::uint32_t value) {
-  out.push_back(static_cast<char>(name >> 8));
-  out.push_back(static_cast<char>(name));
-  put_u32(out, value);
-}
 
 }  // namespace
 
@@ -152,8 +106,7 @@ bool AnswerSession::on_frame(std::uint8_t type, std::uint8_t flags, std::uint32_
       if (continued_id_ == 0) return fail(kProtocolError, "CONTINUATION without HEADERS");
       if ((flags & kEndHeaders) != 0) {
         continued_id_ = 0;
-        Stream* stream = find(id);
-        if (continued_ends_stream_ && stream != nullptr) begin_answer(*stream);
+        if (Stream* stream = find(id)) on_head(*stream, continued_ends_stream_);
       }
       return true;
     case kPing:
@@ -192,10 +145,45 @@ bool AnswerSession::on_data(std::uint8_t flags, std::uint32_t id, std::string_vi
   }
   Stream* stream = find(id);
   if (stream == nullptr) return true;  // was reset; its last frames were under way
-  if (stream->answering) return fail(kStreamClosed, "DATA after END_STREAM");
+  if (stream->ended) return fail(kStreamClosed, "DATA after END_STREAM");
+  const bool ends = (flags & kEndStream) != 0;
+  if (options_.when == AnswerWhen::kEachMessage) {
+    const std::size_t skipped = (flags & kPadded) != 0 ? 1 : 0;
+    return on_stream_data(*stream, payload.substr(skipped, bytes), ends);
+  }
   stream->request_bytes += bytes;
   if (stream->request_bytes > kMaxRequestBytes) return fail(kEnhanceYourCalm, "a request larger than 64 MiB");
-  if ((flags & kEndStream) != 0) begin_answer(*stream);
+  if (ends) on_end(*stream);
+  return true;
+}
+
+// A complete header block: a request's head, or its trailers.
+void AnswerSession::on_head(Stream& stream, bool ends) {
+  if (options_.when != AnswerWhen::kAtEnd && !stream.head_sent) put_head(stream);
+  if (ends) on_end(stream);
+}
+
+// DATA of a call whose every message is answered when it is complete.
+bool AnswerSession::on_stream_data(Stream& stream, std::string_view data, bool ends) {
+  bool alike = true;
+  const bool plain = stream.messages.take(data, [&](std::size_t body_bytes) {
+    const std::size_t answer =
+        (options_.message_bytes < 0 ? body_bytes : static_cast<std::size_t>(options_.message_bytes)) +
+        kMessagePrefixBytes;
+    if (stream.answer_bytes == 0) {
+      stream.answer_bytes = stream.answer_sent = answer;
+    }
+    alike = alike && stream.answer_bytes == answer;
+    ++stream.messages_due;
+    ++messages_;
+  });
+  if (!plain) return fail(kProtocolError, "a compressed message");
+  if (!alike) return fail(kProtocolError, "messages of different sizes on one stream");
+  if (ends) {
+    if (!stream.messages.between_messages()) return fail(kProtocolError, "END_STREAM inside a message");
+    stream.ended = true;
+  }
+  go_on_or_wait(stream);
   return true;
 }
 
@@ -213,15 +201,15 @@ bool AnswerSession::on_headers(std::uint8_t flags, std::uint32_t id, std::string
     if (stream == nullptr) return fail(kEnhanceYourCalm, "more streams than SETTINGS_MAX_CONCURRENT_STREAMS");
   } else {  // trailers of a request
     stream = find(id);
-    if (stream != nullptr && stream->answering) return fail(kStreamClosed, "HEADERS after END_STREAM");
+    if (stream != nullptr && stream->ended) return fail(kStreamClosed, "HEADERS after END_STREAM");
     if (stream != nullptr && (flags & kEndStream) == 0) return fail(kProtocolError, "trailers without END_STREAM");
   }
   const bool ends = (flags & kEndStream) != 0;
   if ((flags & kEndHeaders) == 0) {
     continued_id_ = id;
     continued_ends_stream_ = ends;
-  } else if (ends && stream != nullptr) {
-    begin_answer(*stream);
+  } else if (stream != nullptr) {
+    on_head(*stream, ends);
   }
   return true;
 }
@@ -275,7 +263,7 @@ bool AnswerSession::on_window_update(std::uint32_t id, std::string_view payload)
   if (stream == nullptr) return true;
   stream->send_window += increment;
   if (stream->send_window > kMaxWindow) return fail(kFlowControlError, "a stream's window over 2^31-1");
-  if (stream->answering) answer_those_waiting();
+  if (stream->waiting) answer_those_waiting();
   return true;
 }
 
@@ -318,34 +306,65 @@ void AnswerSession::close(Stream& stream) {
   --open_streams_;
 }
 
-void AnswerSession::begin_answer(Stream& stream) {
-  stream.answering = true;
-  const bool echo = options_.message_bytes < 0;
-  // An empty request is answered by an empty message: what a gRPC answer must have is the prefix.
-  stream.answer_bytes =
-      echo ? std::max<std::uint64_t>(stream.request_bytes, 5) : static_cast<std::size_t>(options_.message_bytes) + 5;
+void AnswerSession::put_head(Stream& stream) {
+  stream.head_sent = true;
   put_header_block(stream.id, kHeadIndexed, kHeadLiteral, false);
-  go_on_answering(stream);
-  if (stream.id != 0) waiting_.push_back(stream.id);
 }
 
-// Sends what both windows allow; closes the stream behind its trailers.
-void AnswerSession::go_on_answering(Stream& stream) {
-  const std::string_view message = message_of(stream.answer_bytes);
-  while (stream.answer_sent < stream.answer_bytes) {
+void AnswerSession::on_end(Stream& stream) {
+  stream.ended = true;
+  if (options_.when == AnswerWhen::kWhenReleased && !released_) return;
+  if (options_.when != AnswerWhen::kEachMessage) begin_answer(stream);
+  go_on_or_wait(stream);
+}
+
+void AnswerSession::release() {
+  released_ = true;
+  for (Stream& stream : slots_) {
+    if (stream.id == 0 || !stream.ended || stream.answer_bytes != 0) continue;
+    begin_answer(stream);
+    go_on_or_wait(stream);
+  }
+}
+
+void AnswerSession::begin_answer(Stream& stream) {
+  const bool echo = options_.message_bytes < 0;
+  // An empty request is answered by an empty message: what a gRPC answer must have is the prefix.
+  stream.answer_bytes = echo ? std::max<std::uint64_t>(stream.request_bytes, kMessagePrefixBytes)
+                             : static_cast<std::size_t>(options_.message_bytes) + kMessagePrefixBytes;
+  ++messages_;
+  if (!stream.head_sent) put_head(stream);
+}
+
+void AnswerSession::go_on_or_wait(Stream& stream) {
+  if (go_on_answering(stream) || stream.waiting) return;
+  stream.waiting = true;
+  waiting_.push_back(stream.id);
+}
+
+// Sends what both windows allow; closes the stream behind its trailers. False: it waits for window.
+bool AnswerSession::go_on_answering(Stream& stream) {
+  for (;;) {
+    if (stream.answer_sent == stream.answer_bytes) {
+      if (stream.messages_due == 0) break;
+      --stream.messages_due;
+      stream.answer_sent = 0;
+    }
     const std::int64_t window = std::min(send_window_, stream.send_window);
-    if (window <= 0) return;
+    if (window <= 0) return false;
     const std::size_t bytes =
         std::min({stream.answer_bytes - stream.answer_sent, static_cast<std::size_t>(window), peer_max_frame_bytes_});
     put_frame_header(output_, bytes, kData, 0, stream.id);
-    output_.append(message.substr(stream.answer_sent, bytes));
+    output_.append(message_of(stream.answer_bytes).substr(stream.answer_sent, bytes));
     stream.answer_sent += bytes;
     stream.send_window -= static_cast<std::int64_t>(bytes);
     send_window_ -= static_cast<std::int64_t>(bytes);
   }
+  if (!stream.ended) return true;
   put_header_block(stream.id, kTrailersIndexed, kTrailersLiteral, true);
   ++calls_;
   close(stream);
+  return true;
 }
 
 void AnswerSession::answer_those_waiting() {
@@ -353,9 +372,12 @@ void AnswerSession::answer_those_waiting() {
     const std::uint32_t id = waiting_.front();
     waiting_.pop_front();
     Stream* stream = find(id);
-    if (stream == nullptr) continue;  // reset meanwhile
-    go_on_answering(*stream);
-    if (stream->id != 0) waiting_.push_back(id);
+    if (stream == nullptr || !stream->waiting) continue;  // reset meanwhile
+    if (go_on_answering(*stream)) {
+      stream->waiting = false;
+    } else {
+      waiting_.push_back(id);
+    }
   }
 }
 

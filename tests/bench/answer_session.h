@@ -1,10 +1,10 @@
 // One HTTP/2 connection of the bench's answering upstream: bytes in, bytes out, no socket. It must cost far less than
 // any proxy it stands behind, so it reads frame headers only: request header blocks are skipped, never decoded (which
-// is sound because nothing of them is needed), and every call gets the same answer once its END_STREAM has come:
-// HEADERS(:status 200, content-type application/grpc), one gRPC message, trailers(grpc-status 0).
-// What it does not do cheaply it does correctly: SETTINGS, PING, padding, CONTINUATION, resets, and flow control in
-// both directions (RFC 9113 6). Bytes that are no HTTP/2 get a GOAWAY and an end, never a crash. Thread: one.
-// Invariant: output() is always whole frames, in an order the peer may be sent.
+// is sound because nothing of them is needed), and every call gets the same answer, by default once its END_STREAM has
+// come: HEADERS(:status 200, content-type application/grpc), one gRPC message, trailers(grpc-status 0). What it does
+// not do cheaply it does correctly: SETTINGS, PING, padding, CONTINUATION, resets, and flow control in both directions
+// (RFC 9113 6). Bytes that are no HTTP/2 get a GOAWAY and an end, never a crash. Thread: one. Invariant: output() is
+// always whole frames, in an order the peer may be sent.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +14,19 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/bench/h2_frames.h"
+
 namespace ficus::bench {
 
+enum class AnswerWhen : std::uint8_t {
+  kAtEnd,        // head, one message and trailers once the request's END_STREAM has come
+  kEachMessage,  // the head at once, a message for each message (all of a stream of one size), trailers after
+                 // END_STREAM
+  kWhenReleased  // the head at once, the rest after release(): calls that stay in flight
+};
+
 struct AnswerOptions {
+  AnswerWhen when = AnswerWhen::kAtEnd;
   // Bytes of the answer's message, without the 5 bytes of its gRPC prefix; negative: as many as the request's had.
   std::int64_t message_bytes = -1;
   std::uint32_t max_concurrent_streams = 1024;  // advertised, and enforced by closing
@@ -33,17 +43,25 @@ class AnswerSession {
   std::string_view output() const { return std::string_view(output_).substr(output_sent_); }
   void consume_output(std::size_t bytes);
 
-  std::uint64_t calls() const { return calls_; }     // answered in full: trailers are in the output
-  std::string_view error() const { return error_; }  // why on_bytes() returned false; empty while it has not
+  // Answers the calls that kWhenReleased held, and from now on every call at its end.
+  void release();
+
+  std::uint64_t messages() const { return messages_; }  // of answers, begun or finished
+  std::uint64_t calls() const { return calls_; }        // answered in full: trailers are in the output
+  std::string_view error() const { return error_; }     // why on_bytes() returned false; empty while it has not
 
  private:
   struct Stream {
-    std::uint32_t id = 0;             // 0: a free slot
-    bool answering = false;           // END_STREAM came; the answer waits for window
+    std::uint32_t id = 0;  // 0: a free slot
+    bool ended = false;    // END_STREAM came
+    bool head_sent = false;
+    bool waiting = false;             // in waiting_
     std::uint64_t request_bytes = 0;  // DATA payload so far, gRPC prefix included
     std::int64_t send_window = 0;     // RFC 9113 6.9; negative after a smaller SETTINGS_INITIAL_WINDOW_SIZE
-    std::size_t answer_sent = 0;      // bytes of the answer's DATA already in output_
-    std::size_t answer_bytes = 0;     // bytes of the answer's DATA in all
+    std::size_t answer_sent = 0;      // bytes of the present message already in output_
+    std::size_t answer_bytes = 0;     // bytes of each message with its prefix; 0: none is due yet
+    std::uint64_t messages_due = 0;   // kEachMessage: answers behind the present one
+    MessageCounter messages;          // kEachMessage: of the request
   };
 
   bool on_frame(std::uint8_t type, std::uint8_t flags, std::uint32_t id, std::string_view payload);
@@ -57,8 +75,13 @@ class AnswerSession {
   Stream* open(std::uint32_t id);  // nullptr: too many streams
   void close(Stream& stream);
 
+  void on_head(Stream& stream, bool ends);
+  bool on_stream_data(Stream& stream, std::string_view data, bool ends);
+  void on_end(Stream& stream);
+  void put_head(Stream& stream);
   void begin_answer(Stream& stream);
-  void go_on_answering(Stream& stream);
+  void go_on_or_wait(Stream& stream);
+  bool go_on_answering(Stream& stream);
   void answer_those_waiting();
   void put_header_block(std::uint32_t id, std::string_view indexed, std::string_view literal, bool end_stream);
   std::string_view message_of(std::size_t bytes);  // gRPC prefix and message, `bytes` in all
@@ -88,6 +111,8 @@ class AnswerSession {
 
   std::string message_;
   std::uint64_t calls_ = 0;
+  std::uint64_t messages_ = 0;
+  bool released_ = false;
   std::string error_;
 };
 

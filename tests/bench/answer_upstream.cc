@@ -1,51 +1,33 @@
 // The bench's upstream: answers every gRPC call on an h2c port with one message and grpc-status 0, at the least cost we
 // know of: one thread, epoll, one read and one write a wake-up, no request header ever decoded (answer_session.h).
-// Ends on SIGTERM or SIGINT and prints what it did as one line of JSON.
-#include <arpa/inet.h>
-#include <fcntl.h>
+// SIGUSR1 releases the calls that --when released holds. Ends on SIGTERM or SIGINT and prints what it did as one line
+// of JSON.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "tests/bench/answer_session.h"
+#include "tests/bench/sockets.h"
 
 namespace ficus::bench {
 namespace {
 
 constexpr std::size_t kReadBytes = 256 << 10;
 constexpr std::size_t kMaxBacklogBytes = 1 << 20;  // unsent bytes of one connection; above it we stop reading from it
-
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
-};
-
-[[noreturn]] void die(const std::string& what) {
-  std::fprintf(stderr, "answer_upstream: %s: %s\n", what.c_str(), std::strerror(errno));
-  std::exit(1);
-}
 
 struct Connection {
   Connection(int descriptor, const AnswerOptions& options) : fd(descriptor), session(options) {}
@@ -55,7 +37,8 @@ struct Connection {
 };
 
 struct Totals {
-  std::uint64_t calls = 0, connections = 0, refused = 0;  // refused: connections ended because of what they sent
+  std::uint64_t calls = 0, messages = 0, connections = 0,
+                refused = 0;  // refused: connections ended because of what they sent
 };
 
 class Server {
@@ -78,7 +61,12 @@ class Server {
       if (n < 0 && errno != EINTR) die("epoll_wait");
       for (int i = 0; i < n; ++i) {
         const int fd = events[i].data.fd;
-        if (fd == signals_) return finish();
+        if (fd == signals_) {
+          signalfd_siginfo signal{};
+          if (::read(signals_, &signal, sizeof signal) == sizeof signal && signal.ssi_signo != SIGUSR1) return finish();
+          release_all();
+          continue;
+        }
         if (fd == listener_) {
           accept_all();
         } else if (const auto found = connections_.find(fd); found != connections_.end()) {
@@ -116,34 +104,55 @@ class Server {
       if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) return false;
       if (n > 0) open = connection.session.on_bytes({buffer_.data(), static_cast<std::size_t>(n)});
     }
-    if (const std::string_view out = connection.session.output(); !out.empty()) {
-      const ssize_t n = ::send(connection.fd.get(), out.data(), out.size(), MSG_NOSIGNAL);
-      if (n < 0 && errno != EAGAIN && errno != EINTR) return false;
-      if (n > 0) connection.session.consume_output(static_cast<std::size_t>(n));
-    }
+    if (!send_output(connection)) return false;
     if (!open) {
       ++totals_.refused;
       std::fprintf(stderr, "answer_upstream: closed a connection: %s\n",
                    std::string(connection.session.error()).c_str());
       return false;
     }
+    update_interest(connection);
+    return true;
+  }
+
+  static bool send_output(Connection& connection) {
+    const std::string_view out = connection.session.output();
+    if (out.empty()) return true;
+    const ssize_t n = ::send(connection.fd.get(), out.data(), out.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) return false;
+    if (n > 0) connection.session.consume_output(static_cast<std::size_t>(n));
+    return true;
+  }
+
+  void update_interest(Connection& connection) {
     const std::size_t backlog = connection.session.output().size();
     const std::uint32_t interest = (backlog > kMaxBacklogBytes ? 0u : EPOLLIN) | (backlog > 0 ? EPOLLOUT : 0u);
-    if (interest != connection.interest) {
-      connection.interest = interest;
-      watch(EPOLL_CTL_MOD, connection.fd.get(), interest);
+    if (interest == connection.interest) return;
+    connection.interest = interest;
+    watch(EPOLL_CTL_MOD, connection.fd.get(), interest);
+  }
+
+  void release_all() {
+    for (const auto& [fd, connection] : connections_) {
+      connection->session.release();
+      send_output(*connection);  // an error shows again at the next read
+      update_interest(*connection);
     }
-    return true;
   }
 
   void drop(int fd) {
     const auto found = connections_.find(fd);
-    totals_.calls += found->second->session.calls();
+    count(*found->second);
     connections_.erase(found);
   }
 
+  void count(const Connection& connection) {
+    totals_.calls += connection.session.calls();
+    totals_.messages += connection.session.messages();
+  }
+
   Totals finish() {
-    for (const auto& [fd, connection] : connections_) totals_.calls += connection->session.calls();
+    for (const auto& [fd, connection] : connections_) count(*connection);
     connections_.clear();
     return totals_;
   }
@@ -155,37 +164,6 @@ class Server {
   std::unordered_map<int, std::unique_ptr<Connection>> connections_;
   Totals totals_;
 };
-
-int listen_on(std::uint16_t port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) die("socket");
-  const int on = 1;
-  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
-    die("bind 127.0.0.1:" + std::to_string(port));
-  if (::listen(fd, 1024) < 0) die("listen");
-  return fd;
-}
-
-std::uint16_t port_of(int fd) {
-  sockaddr_in address{};
-  socklen_t length = sizeof address;
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) < 0) die("getsockname");
-  return ntohs(address.sin_port);
-}
-
-// Whole or not at all: written beside and renamed.
-void write_port_file(const std::string& file, std::uint16_t port) {
-  const std::string unfinished = file + ".new";
-  std::FILE* out = std::fopen(unfinished.c_str(), "w");
-  if (out == nullptr) die("cannot write " + unfinished);
-  std::fprintf(out, "{\"listen\":\"127.0.0.1:%u\"}\n", unsigned{port});
-  if (std::fclose(out) != 0 || std::rename(unfinished.c_str(), file.c_str()) != 0) die("cannot write " + file);
-}
 
 }  // namespace
 }  // namespace ficus::bench
@@ -206,20 +184,21 @@ int main(int argc, char** argv) {
   app.add_option("--max-streams", options.max_concurrent_streams, "SETTINGS_MAX_CONCURRENT_STREAMS of each connection")
       ->check(CLI::Range(1, 1 << 16))
       ->capture_default_str();
+  const std::map<std::string, AnswerWhen> moments{
+      {"end", AnswerWhen::kAtEnd}, {"message", AnswerWhen::kEachMessage}, {"released", AnswerWhen::kWhenReleased}};
+  app.add_option("--when", options.when,
+                 "when to answer: at the request's end, each message as it comes, or once SIGUSR1 has come")
+      ->transform(CLI::CheckedTransformer(moments, CLI::ignore_case));
   CLI11_PARSE(app, argc, argv);
 
-  sigset_t ending;
-  sigemptyset(&ending);
-  sigaddset(&ending, SIGTERM);
-  sigaddset(&ending, SIGINT);
-  sigprocmask(SIG_BLOCK, &ending, nullptr);
-  Fd signals(::signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (signals.get() < 0) die("signalfd");
+  raise_file_limit();
+  Fd signals(signal_descriptor(SIGUSR1));
   Fd listener(listen_on(port));
   if (!port_file.empty()) write_port_file(port_file, port_of(listener.get()));
 
   const Totals totals = Server(listener.get(), signals.get(), options).run();
-  std::printf("{\"calls\":%llu,\"connections\":%llu,\"refused\":%llu}\n", static_cast<unsigned long long>(totals.calls),
+  std::printf("{\"calls\":%llu,\"messages\":%llu,\"connections\":%llu,\"refused\":%llu}\n",
+              static_cast<unsigned long long>(totals.calls), static_cast<unsigned long long>(totals.messages),
               static_cast<unsigned long long>(totals.connections), static_cast<unsigned long long>(totals.refused));
   return 0;
 }

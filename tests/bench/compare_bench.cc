@@ -78,8 +78,10 @@ void fill(pb::Message& wide, int salt) {
   const pb::Reflection& r = *wide.GetReflection();
   for (int i = 1; i <= kFields; ++i) {
     const pb::FieldDescriptor* field = wide.GetDescriptor()->FindFieldByNumber(i);
-    if (i % 2 == 0) r.SetInt64(&wide, field, i + salt);
-    else r.SetString(&wide, field, "value " + std::to_string(i + salt));
+    if (i % 2 == 0)
+      r.SetInt64(&wide, field, i + salt);
+    else
+      r.SetString(&wide, field, "value " + std::to_string(i + salt));
   }
 }
 

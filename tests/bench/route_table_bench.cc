@@ -58,10 +58,15 @@ capabilities:
   text += "rules:\n";
   for (int i = 0; i < kCapabilities; ++i) {
     const std::string n = std::to_string(i);
-    text += "  - {name: named" + n + ", capability: c" + n + ", tenants: [nobody], stage: canary, reads: {canary: {percent: 5, by: tenant}, shadow: {percent: 10}}}\n";
-    text += "  - {name: auto" + n + ", capability: c" + n + ", tenants: [\"group:everyone\"], match: {product: [auto]}, stage: shadow, reads: {shadow: {percent: 10, by: key}}}\n";
-    text += "  - {name: group" + n + ", capability: c" + n + ", tenants: [\"group:everyone\"], stage: shadow, reads: {shadow: {percent: 10}}}\n";
-    text += "  - {name: prefix" + n + ", capability: c" + n + ", tenants: [\"eu-*\", \"eu-west-*\"], stage: shadow, reads: {shadow: {percent: 10}}}\n";
+    text += "  - {name: named" + n + ", capability: c" + n +
+            ", tenants: [nobody], stage: canary, reads: {canary: {percent: 5, by: tenant}, shadow: {percent: 10}}}\n";
+    text += "  - {name: auto" + n + ", capability: c" + n +
+            ", tenants: [\"group:everyone\"], match: {product: [auto]}, stage: shadow, reads: {shadow: {percent: 10, "
+            "by: key}}}\n";
+    text += "  - {name: group" + n + ", capability: c" + n +
+            ", tenants: [\"group:everyone\"], stage: shadow, reads: {shadow: {percent: 10}}}\n";
+    text += "  - {name: prefix" + n + ", capability: c" + n +
+            ", tenants: [\"eu-*\", \"eu-west-*\"], stage: shadow, reads: {shadow: {percent: 10}}}\n";
   }
   text += "ownership_epoch: 1\n";
   auto parsed = parse_policy(text, "bench.yaml");
@@ -98,9 +103,14 @@ std::vector<BenchCall> calls(const std::string& method, const char* fixed_tenant
     call.service = "bench.v1.Service" + std::to_string(random() % kCapabilities);
     call.method = method;
     call.tenant = fixed_tenant != nullptr ? fixed_tenant : tenant_name(static_cast<int>(random() % kTenants));
-    call.metadata = {{"user-agent", "grpc-c++/1.51.1 grpc-c/29.0.0 (linux; chttp2)"}, {"grpc-accept-encoding", "identity, deflate, gzip"},
-                     {"x-request-id", "0d5e2b8e-6a1c-4f42-9b0e-6a6b8a1f2c3d"}, {"x-tenant-id", call.tenant}, {"x-consumer-id", "web"},
-                     {"x-product", "home"}, {"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}, {"x-key", "P-0001234"}};
+    call.metadata = {{"user-agent", "grpc-c++/1.51.1 grpc-c/29.0.0 (linux; chttp2)"},
+                     {"grpc-accept-encoding", "identity, deflate, gzip"},
+                     {"x-request-id", "0d5e2b8e-6a1c-4f42-9b0e-6a6b8a1f2c3d"},
+                     {"x-tenant-id", call.tenant},
+                     {"x-consumer-id", "web"},
+                     {"x-product", "home"},
+                     {"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+                     {"x-key", "P-0001234"}};
   }
   return made;
 }
