@@ -313,13 +313,12 @@ void AnswerSession::put_head(Stream& stream) {
 
 void AnswerSession::on_end(Stream& stream) {
   stream.ended = true;
-  if (options_.when == AnswerWhen::kWhenReleased && !released_) return;
+  if (options_.when == AnswerWhen::kWhenReleased) return;
   if (options_.when != AnswerWhen::kEachMessage) begin_answer(stream);
   go_on_or_wait(stream);
 }
 
 void AnswerSession::release() {
-  released_ = true;
   for (Stream& stream : slots_) {
     if (stream.id == 0 || !stream.ended || stream.answer_bytes != 0) continue;
     begin_answer(stream);

@@ -43,7 +43,7 @@ class AnswerSession {
   std::string_view output() const { return std::string_view(output_).substr(output_sent_); }
   void consume_output(std::size_t bytes);
 
-  // Answers the calls that kWhenReleased held, and from now on every call at its end.
+  // Answers the calls that kWhenReleased holds and whose END_STREAM has come. Later ones are held again.
   void release();
 
   std::uint64_t messages() const { return messages_; }  // of answers, begun or finished
@@ -112,7 +112,6 @@ class AnswerSession {
   std::string message_;
   std::uint64_t calls_ = 0;
   std::uint64_t messages_ = 0;
-  bool released_ = false;
   std::string error_;
 };
 

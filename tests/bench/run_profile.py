@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from relay import host, load, proxies
+from relay import cases, host, load, proxies
 from relay.programs import Programs, say
 
 EXIT_OVER, EXIT_FAILED = 1, 4
@@ -153,18 +153,18 @@ def running(options, programs, cores, directory, wrapper):
     with contextlib.ExitStack() as stack:
         upstream = proxies.start_upstream(programs, load_place)
         stack.callback(upstream.stop)
-        proxy = proxies.STARTERS[options.subject](options.subject, programs, upstream.port, proxy_place)
+        proxy = proxies.STARTERS[options.subject](options.subject, programs, proxies.Setup(upstream.port), proxy_place)
         stack.callback(proxy.stop)
         load.verify(options.case, options.subject, proxy.port, directory)
         yield proxy, load_place
 
 
 def parse_arguments(arguments):
-    cases = {case.name: case for case in load.CASES}
+    of_name = {case.name: case for case in cases.CALL_CASES}
     parser = argparse.ArgumentParser(prog="tests/bench/profile.sh", usage="tests/bench/profile.sh --help", add_help=False)
     parser.add_argument("--programs", type=Path, required=True)
     parser.add_argument("--parse-only", action="store_true")  # so that the script learns of a mistake before it builds
-    parser.add_argument("--case", choices=sorted(cases), default="8x32")
+    parser.add_argument("--case", choices=sorted(of_name), default="8x32")
     parser.add_argument("--calls", type=int)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--top", type=int, default=40)
@@ -174,7 +174,7 @@ def parse_arguments(arguments):
     for flag in ("--perf", "--inclusive", "--callers"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args(arguments)
-    options.case = cases[options.case]
+    options.case = of_name[options.case]
     if options.calls is None:
         options.calls = 1_000_000 if options.perf else 20_000
     if options.calls < options.case.in_flight or options.repeats < 1 or options.top < 1:

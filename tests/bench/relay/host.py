@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -46,14 +47,38 @@ def memory_kib(pid, field):
     raise BenchError(f"/proc/{pid}/status has no {field}: process {pid} is ending")
 
 
+def pss_kib(pid):
+    """The memory that is the process's own, shared pages by its share of them (Pss of smaps_rollup), in KiB."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    except OSError as error:
+        raise BenchError(f"/proc/{pid}/smaps_rollup cannot be read: {error}") from error
+    raise BenchError(f"/proc/{pid}/smaps_rollup has no Pss: process {pid} is ending")
+
+
+def raise_file_limit():
+    """The soft limit of open files to the hard one, for all that is started from here. Returns it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+# 127.0.0.1 as /proc/net/tcp writes it, and as /proc/net/tcp6 does where a program (gRPC) listens on ::ffff:127.0.0.1.
+_LOOPBACK = {"/proc/net/tcp": "0100007F", "/proc/net/tcp6": "0000000000000000FFFF00000100007F"}
+
+
 def owns_listener(pid, port):
     """Whether the socket that listens on 127.0.0.1:port is a descriptor of this very process."""
-    wanted = f"0100007F:{port:04X}"
     inodes = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1] == wanted and fields[3] == "0A":
-            inodes.add(f"socket:[{fields[9]}]")
+    for table, address in _LOOPBACK.items():
+        if not os.path.exists(table):
+            continue  # a kernel without IPv6
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[1] == f"{address}:{port:04X}" and fields[3] == "0A":
+                inodes.add(f"socket:[{fields[9]}]")
     if not inodes:
         return False
     try:
@@ -79,7 +104,7 @@ def free_port():
 @dataclass(frozen=True)
 class Place:
     """Where processes run: their core, the directory of their files, and a command that runs them (valgrind), if any."""
-    core: int
+    core: int | str  # as taskset -c takes it
     directory: Path
     wrapper: tuple = ()
 

@@ -1,4 +1,5 @@
-"""The load: h2load with real gRPC frames, and the checks that make its calls count."""
+"""The load: h2load or bench_client with real gRPC frames, and the checks that make its calls count."""
+import json
 import re
 import subprocess
 import time
@@ -17,37 +18,14 @@ HEADERS = [
     "x-consumer-id: mobile-app",
 ]
 RUN_LIMIT_S = 300
-
-
-@dataclass(frozen=True)
-class Case:
-    """One load: `connections` with `streams` calls in flight each, messages of `message_bytes` both ways."""
-    name: str
-    connections: int
-    streams: int
-    message_bytes: int
-    target: float | None  # the most that Ficus's CPU per call may be, relative to nghttpx's; None: no target
-
-    @property
-    def title(self):
-        return f"{self.connections} connections x {self.streams} streams, {self.message_bytes:,} byte messages"
-
-    @property
-    def in_flight(self):
-        return self.connections * self.streams
-
-
-CASES = [
-    Case("8x32", 8, 32, 100, 1.3),
-    Case("8x1", 8, 1, 100, None),
-    Case("8x16-10k", 8, 16, 10_000, None),
-]
+TLS_CIPHER = "TLS_AES_128_GCM_SHA256"  # the same for all: what it costs is in the figure
+PACE_AT_LEAST = 0.97  # of the rate asked for; a load that falls further behind measured saturation
 
 
 @dataclass(frozen=True)
 class LoadResult:
-    calls: int
-    seconds: float  # by h2load's own clock, from its first connect to its last answer
+    calls: int  # or messages, of long streams
+    seconds: float  # by the client's own clock, from its first connect (bench_client: first call) to its last answer
 
 
 def message_file(case, directory):
@@ -65,18 +43,20 @@ def _varint(value, width):
     return bytes(value >> 7 * i & 0x7F | (0x80 if i + 1 < width else 0) for i in range(width))
 
 
-def _url(port):
-    return f"http://127.0.0.1:{port}{METHOD_PATH}"
+def _url(case, port):
+    return f"{'https' if case.tls else 'http'}://127.0.0.1:{port}{METHOD_PATH}"
 
 
 def run(case, port, calls, place):
     """Makes `calls` calls. An error unless each of them got status 2xx and all the bytes of a real answer."""
     command = ["taskset", "-c", str(place.core), "h2load", "--requests", str(calls), "--clients", str(case.connections),
                "--max-concurrent-streams", str(case.streams), "--threads", "1", "--data", str(message_file(case, place.directory))]
+    if case.tls:
+        command += ["--tls13-ciphers", TLS_CIPHER]
     for header in HEADERS:
         command += ["--header", header]
     try:
-        done = subprocess.run([*command, _url(port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        done = subprocess.run([*command, _url(case, port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=RUN_LIMIT_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"h2load had not made its {calls} calls after {RUN_LIMIT_S} s") from error
@@ -103,6 +83,64 @@ def parse_h2load(text, calls, answer_bytes):
     return LoadResult(calls, float(finished[1]) * _UNITS[finished[2]])
 
 
+def client_command(programs, mode, port, message_bytes, arguments, place):
+    command = ["taskset", "-c", place.core, programs.bench_client, mode, "--port", port, "--path", METHOD_PATH,
+               "--message-bytes", message_bytes, *arguments]
+    for header in HEADERS:
+        command += ["--header", header]
+    return [str(word) for word in command]
+
+
+def run_client(programs, mode, port, message_bytes, arguments, place):
+    """One run of bench_client, which ends with 0 only if every call was answered as it should be. Returns what it says."""
+    command = client_command(programs, mode, port, message_bytes, arguments, place)
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=RUN_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"bench_client {mode} had not finished after {RUN_LIMIT_S} s") from error
+    return parse_client(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+def parse_client(status, text, errors):
+    """bench_client's line of JSON; an error unless it ended with 0."""
+    try:
+        if status == 0:
+            return json.loads(text.splitlines()[-1])
+    except (ValueError, IndexError):
+        pass
+    raise BenchError(f"bench_client ended with {status}: {errors.strip() or text.strip() or '(it printed nothing)'}")
+
+
+def run_streams(case, programs, port, messages, place):
+    """Long streams, `messages` in all, rounded up to as many on each."""
+    each = -(-messages // (case.connections * case.streams))
+    said = run_client(programs, "streams", port, case.message_bytes,
+                      ["--connections", case.connections, "--streams", case.streams, "--in-flight", case.messages_in_flight,
+                       "--messages", each], place)
+    wanted = each * case.connections * case.streams
+    if said["messages"] != wanted or said["calls"] != case.connections * case.streams:
+        raise BenchError(f"{wanted} messages on {case.connections * case.streams} streams were to be answered; bench_client says {said}")
+    return LoadResult(wanted, said["seconds"])
+
+
+def run_paced(case, programs, port, calls, rate, place, strict=True):
+    """`calls` calls at `rate` a second. An error if the load could not keep the rate: then it measured saturation."""
+    said = run_client(programs, "paced", port, case.message_bytes,
+                      ["--connections", case.connections, "--rate", round(rate), "--calls", calls], place)
+    return check_pace(said, calls, rate if strict else 0)
+
+
+def check_pace(said, calls, rate):
+    """`rate`: 0 takes any."""
+    if said["calls"] != calls or said["messages"] != calls:
+        raise BenchError(f"of {calls} calls bench_client says {said}")
+    if calls / said["seconds"] < PACE_AT_LEAST * rate:
+        raise BenchError(f"{rate:,.0f} calls a second were to be made, {calls / said['seconds']:,.0f} were: something on this machine "
+                         f"is saturated; try again when it is quieter")
+    return LoadResult(calls, said["seconds"])
+
+
 def verify(case, name, port, directory):
     """One call with another client (nghttp), looked at closely: status, grpc-status in the trailers, the message's size."""
     command = ["nghttp", "--data", str(message_file(case, directory)), "--timeout", "10"]
@@ -110,7 +148,7 @@ def verify(case, name, port, directory):
         command += ["--header", header]
     deadline = time.monotonic() + 10
     while True:  # a proxy may listen a moment before its own connection to the upstream stands
-        seen = subprocess.run([*command, "--verbose", "--null-out", _url(port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        seen = subprocess.run([*command, "--verbose", "--null-out", _url(case, port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=30, check=False).stdout.decode(errors="replace")
         problem = problem_in_answer(seen)
         if problem is None:
@@ -118,7 +156,7 @@ def verify(case, name, port, directory):
         if time.monotonic() > deadline:
             raise BenchError(f"a call through {name} went wrong: {problem}. nghttp saw:\n{seen}")
         time.sleep(0.05)
-    body = subprocess.run([*command, _url(port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    body = subprocess.run([*command, _url(case, port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                           timeout=30, check=False).stdout
     want = b"\0" + case.message_bytes.to_bytes(4, "big")
     if body[:5] != want or len(body) != case.message_bytes + 5:

@@ -8,11 +8,13 @@ from pathlib import Path
 class Programs:
     ficus: Path
     answer_upstream: Path
+    bench_client: Path
+    generic_proxy: Path
 
     @classmethod
     def of_build_tree(cls, build):
-        build = build.resolve()
-        return cls(build / "facade" / "ficus", build / "tests" / "bench" / "answer_upstream")
+        bench = build.resolve() / "tests" / "bench"
+        return cls(build.resolve() / "facade" / "ficus", bench / "answer_upstream", bench / "bench_client", bench / "generic_proxy")
 
 
 def say(text):
