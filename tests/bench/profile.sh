@@ -18,7 +18,7 @@ the machine does. With --perf by samples of the running program, kernel included
   --top N          functions shown (default 40)
   --inclusive      callgrind: functions with all they call, instead of themselves
   --callers        --perf: record call chains as well (slower, large files)
-  --subject NAME   ficus, nghttpx, haproxy or nginx (default ficus)
+  --subject NAME   ficus, nghttpx, haproxy, nginx or generic (default ficus)
   --out DIR        keep the raw profile there, for kcachegrind, callgrind_annotate or perf report
   --at-most N      exit 1 if a call costs more than N instructions (callgrind)
   --programs DIR   use the programs of this build tree as they are; build nothing
@@ -59,6 +59,7 @@ exempt_loopback_from_proxies
 if $install; then install_packages "$FICUS_ROOT/deploy/packages.txt" "$FICUS_ROOT/deploy/packages-bench.txt"; fi
 if [ -z "$programs" ]; then
   targets=(answer_upstream)
+  [ "$subject" != generic ] || targets+=(generic_proxy)
   [ "$subject" != ficus ] || targets+=(ficus)
   require_disk "$FICUS_ROOT/build" 1500 "a release build"
   build_preset release "${targets[@]}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the relay beside nghttpx (and others): CPU per call. README.md in this folder says how to read it.
+# Measures the relay beside nghttpx and others: CPU per call and message, memory. README.md in this folder says how to read it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../../deploy/lib.sh"
@@ -12,24 +12,35 @@ Runs Ficus with a policy and each peer under the same load, by turns, one core f
 prints CPU microseconds per call, calls per second, peak memory, and the ratio of CPU per call with the interval of its
 median. Figures go to stdout, progress to stderr. Installs deploy/packages-bench.txt and builds preset release first.
 
-  --case NAME       8x32 (8 connections x 32 streams, 100 bytes), 8x1, 8x16-10k (10 KB); may be repeated (default: all)
+  --case NAME       may be repeated (default: all)
+                    8x32        8 connections x 32 calls in flight, 100 byte messages
+                    8x1         8 x 1, 100 bytes
+                    8x16-10k    8 x 16, 10,000 bytes
+                    tls         as 8x32, with TLS between client and proxy
+                    streams     8 x 4 long streams both ways, 8 messages of 100 bytes under way on each
+                    streams-1k  the same with 1,000 bytes
+                    shadow      Ficus with every read shadowed beside itself without
+                    workers     Ficus with two workers beside itself with one, at the same rate
+                    memory      of 10,000 idle connections, and of 2,000 calls in flight
   --pairs N         rounds, in each of which every proxy is measured once (default 9; --quick 2)
   --seconds S       length of one measurement (default 2; --quick 0.2)
-  --peers LIST      of nghttpx, haproxy, nginx, with commas between (default nghttpx)
+  --peers LIST      of nghttpx, haproxy, nginx, generic (a gRPC C++ proxy built here), with commas between (default: all)
+  --idle N          idle connections of the memory case (default 10000; --quick 500)
   --subject NAME    measure this instead of ficus; with the same name in --peers a pair of equals, whose ratio must be 1
   --json FILE       write every sample and all results there too
-  --quick           a few seconds in all: that it works, not what it costs
+  --quick           under a minute in all: that it works, not what it costs
   --programs DIR    use the programs of this build tree (such as build/dev) as they are; build nothing
   --no-install      take the packages as they are; exit 77 if one is missing
 
 examples:
-  tests/bench/run.sh                                             everything that has a target, in about five minutes
+  tests/bench/run.sh                                             everything that has a target, in about fifteen minutes
+  tests/bench/run.sh --peers nghttpx                             the same beside nghttpx alone, in about six
   tests/bench/run.sh --case 8x32 --pairs 15 --json /tmp/b.json   one case, closer
-  tests/bench/run.sh --peers nghttpx,haproxy                     one more peer (nginx is not installed for you)
   tests/bench/run.sh --subject nghttpx --case 8x32               how far from 1 chance leads on this machine
 
 exit: 0 measured, every target met; 1 a target missed; 2 bad usage; 3 packages are missing, see the message;
-      4 a measurement failed; 77 --no-install and a package is missing
+      4 a measurement failed; 5 no target missed, but one could not be measured (the build at hand lacks what it needs);
+      77 --no-install and a package is missing
 USAGE
 }
 
@@ -40,7 +51,7 @@ while [ $# -gt 0 ]; do
     --no-install) install=false ;;
     --programs) [ $# -ge 2 ] || die 2 "--programs needs a build tree, such as build/dev"; programs=$2; shift ;;
     --subject) [ $# -ge 2 ] || die 2 "--subject needs a name"; subject=$2; arguments+=("$1" "$2"); shift ;;
-    --case | --pairs | --seconds | --peers | --json)
+    --case | --pairs | --seconds | --peers | --idle | --json)
       [ $# -ge 2 ] || die 2 "$1 needs a value; see --help"
       arguments+=("$1" "$2")
       shift ;;
@@ -62,7 +73,7 @@ else
   [ -z "$lacking" ] || die 77 "not installed: $lacking(tests/bench/run.sh without --no-install installs it)"
 fi
 if [ -z "$programs" ]; then
-  targets=(answer_upstream)
+  targets=(answer_upstream bench_client generic_proxy)
   [ "$subject" != ficus ] || targets+=(ficus)
   require_disk "$FICUS_ROOT/build" 1500 "a release build"
   build_preset release "${targets[@]}"
