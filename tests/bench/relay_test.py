@@ -11,7 +11,7 @@ from statistics import median
 
 import run_bench
 import run_profile
-from relay import host, load, proxies, report, stats
+from relay import cases, host, load, pairs, proxies, report, stats
 
 H2LOAD_SUMMARY = """\
 finished in {finished}, 579743.75 req/s, 74.64MB/s
@@ -75,7 +75,7 @@ class MessageFileTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             for size in (2, 3, 100, 129, 130, 131, 10_000, 16_387):
                 with self.subTest(size):
-                    data = load.message_file(load.Case("t", 1, 1, size, None), Path(directory)).read_bytes()
+                    data = load.message_file(cases.Case("t", "calls", 1, 1, size), Path(directory)).read_bytes()
                     self.assertEqual(data[:5], b"\0" + size.to_bytes(4, "big"))
                     self.assertEqual(len(data), size + 5)
                     length, at, shift = 0, 6, 0
@@ -115,11 +115,11 @@ class MedianIntervalTest(unittest.TestCase):
 
 
 class ReportTest(unittest.TestCase):
-    CASE = load.Case("8x32", 8, 32, 100, 1.3)
+    CASE = cases.Case("8x32", "calls", 8, 32, 100, {"nghttpx": 1.3})
 
     def summarize(self, subject_us, subject="ficus", peer="nghttpx"):
         def samples(values):
-            return [run_bench.Sample(1000, us, 0.5, 1e5, 0.7) for us in values]
+            return [pairs.Sample(1000, us, 0.5, 1e5, 0.7) for us in values]
         peer_us = [4.0, 5.0, 4.0]
         return report.summarize(self.CASE, {subject: samples(subject_us), peer: samples(peer_us)}, samples([0.5]), subject, [peer],
                                 {subject: 2048, peer: 4096})
@@ -129,13 +129,16 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(ratio["median"], 1.0)
 
     def test_target_is_met_by_the_median(self):
-        self.assertTrue(self.summarize([4.0, 9.0, 5.2])["target"]["met"])  # 1, 1.8, 1.3
-        self.assertFalse(self.summarize([5.3, 9.0, 4.0])["target"]["met"])  # 1.325
-        self.assertIn("NOT MET", report.format_verdict([self.summarize([5.3, 9.0, 4.0])]))
+        for subject_us, met in (([4.0, 9.0, 5.2], True), ([5.3, 9.0, 4.0], False)):  # 1, 1.8, 1.3; then the median is 1.325
+            with self.subTest(met):
+                summary = self.summarize(subject_us)
+                self.assertEqual([target["met"] for target in summary["targets"]], [met])
+                self.assertEqual("NOT MET" in report.format_verdict([summary]), not met)
+                self.assertEqual(report.missed([summary]), not met)
 
-    def test_target_is_of_ficus_against_nghttpx_alone(self):
-        self.assertIsNone(self.summarize([9.0] * 3, subject="haproxy")["target"])
-        self.assertIsNone(self.summarize([9.0] * 3, peer="haproxy")["target"])
+    def test_target_is_of_ficus_against_the_peer_it_names(self):
+        self.assertEqual(self.summarize([9.0] * 3, subject="haproxy")["targets"], [])
+        self.assertEqual(self.summarize([9.0] * 3, peer="haproxy")["targets"], [])
 
 
 class ArgumentsTest(unittest.TestCase):
@@ -147,7 +150,7 @@ class ArgumentsTest(unittest.TestCase):
         self.assertEqual(self.parse("--subject", "nghttpx", "--peers", "nghttpx,haproxy").peers, ["nghttpx#2", "haproxy"])
 
     def test_refuses_what_cannot_be_measured(self):
-        for arguments in (["--case", "9x9"], ["--peers", "envoy"], ["--peers", "nginx,nginx"], ["--pairs", "0"], ["--seconds", "0"],
+        for arguments in (["--case", "9x9"], ["--idle", "0"], ["--peers", "envoy"], ["--peers", "nginx,nginx"], ["--pairs", "0"], ["--seconds", "0"],
                           ["--subject", "squid"]):
             with self.subTest(arguments), self.assertRaises(SystemExit) as raised:
                 self.parse(*arguments)
@@ -193,7 +196,30 @@ class AccountTest(unittest.TestCase):
                 proxies.check_account(line, 100)
 
 
+    def test_messages_of_streams_are_counted_as_messages(self):
+        account = '{"calls":1,"messages":500,"connections":2,"refused":0}'
+        proxies.check_account(account, 500, "message")
+        with self.assertRaises(host.BenchError):
+            proxies.check_account(account, 501, "message")
+
+
 class HostTest(unittest.TestCase):
+    def test_listener_on_the_mapped_address_of_ipv6_counts_as_one(self):
+        with socket.socket(socket.AF_INET6) as listener:
+            try:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                listener.bind(("::ffff:127.0.0.1", 0))
+            except OSError as error:
+                self.skipTest(f"no IPv6 here: {error}")
+            listener.listen()
+            self.assertTrue(host.owns_listener(os.getpid(), listener.getsockname()[1]))
+
+    def test_memory_of_a_process_grows_with_what_it_writes_to(self):
+        before = host.pss_kib(os.getpid())
+        kept = bytearray(b"x" * (8 << 20))
+        self.assertGreater(host.pss_kib(os.getpid()) - before, 7 << 10)
+        del kept
+
     def test_listener_is_owned_by_the_process_that_bound_it_and_nobody_else(self):
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))

@@ -129,8 +129,8 @@ def parse_arguments(arguments):
     options = parser.parse_args(arguments)
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
-    if options.update and options.case:
-        parser.error("--update takes all cases: the reference is one file, of one build")
+    if options.update and options.case and options.reference == REFERENCE:
+        parser.error("--update of the committed reference takes all cases: it is one file, of one build")
     options.cases = [case for case in CASES if options.case is None or case.name in options.case]
     return options
 
