@@ -13,6 +13,8 @@ import test_service_pb2 as pb
 SERVICE = "/grpc.testing.TestService/"
 # What becomes of the server's record of a call.
 REQUIRED, OPTIONAL, NEVER = "required", "optional", "never"
+# gRPC's core rounds a timeout up to write it in few digits, and a server counts from when it read it.
+TIMEOUT_ROUNDING, TIMEOUT_SLACK_MS = 1.02, 5
 
 
 def zeros(size):
@@ -208,11 +210,30 @@ def check_server(call, record):
     if call.deadline_ms is None:
         if left is not None:
             complaints.append(f"a deadline of {left} ms that nobody set")
-    elif left is None or left > call.deadline_ms:
+    elif left is None or left > call.deadline_ms * TIMEOUT_ROUNDING + TIMEOUT_SLACK_MS:
         complaints.append(f"deadline: wanted at most {call.deadline_ms} ms, got {left}")
     complaints += _metadata(call.metadata, record["metadata"], "metadata")
     if call.server == REQUIRED:  # of one that the client gave up, any part may have come
         complaints += _messages(call.requests, record["messages"], "request")
         if record["half_closed"] != call.half_closed:
             complaints.append(f"half_closed: wanted {call.half_closed}, got {record['half_closed']}")
+    return complaints
+
+
+def check_wire(call, client_wire, server_wire):
+    """The compressed flags as they stood on the wire, on both sides of what lies between; None where nobody listened."""
+    complaints = []
+    if call.server == OPTIONAL:
+        return complaints
+    for edge, wire in (("client's side", client_wire), ("server's side", server_wire)):
+        if wire is None:
+            continue
+        for half, messages in (("request", call.requests), ("response", call.replies)):
+            want = [1 if message.compressed else 0 for message in messages]
+            flags = [message["flag"] for message in wire[half]["messages"]]
+            if flags != want:
+                complaints.append(f"{edge}, {half}: wanted compressed flags {want}, got {flags}")
+            encoding = wire[half]["headers"].get("grpc-encoding", [])
+            if 1 in want and encoding != ["gzip"]:
+                complaints.append(f"{edge}, {half}: compressed messages, but grpc-encoding is {encoding}")
     return complaints

@@ -17,19 +17,20 @@ import peer
 
 # Threads that play handlers. A duplex call holds one until it ends, and one is over before the next begins.
 THREADS = 8
+# Seconds. grpcio tells a call without a deadline as one that has some 300 thousand million years.
+FOREVER = 1e9
 
 
 class ServedCall:
     def __init__(self, context, method):
         self.context = context
         self.record = peer.Record("server", peer.SERVICE + method)
-        self.finished = False  # the handler ran to its end, whatever the status
         self.requests_ended = False
         self._over = threading.Event()
         metadata = context.invocation_metadata()
         self.record.add_metadata("metadata", metadata)
         left = context.time_remaining()
-        if left is not None:
+        if left is not None and left < FOREVER:
             self.record.fields["deadline_ms"] = math.ceil(left * 1000)
         found = dict(metadata)
         if peer.ECHO_INITIAL in found:
@@ -42,7 +43,9 @@ class ServedCall:
     def _on_done(self):
         if not self._over.is_set():
             self._over.set()
-            cancelled = not self.finished
+            # No public word tells a cancelled call from one that ended by itself once the handler is through, and a handler
+            # may be: to a stream's reader a reset can look like a half-close.
+            cancelled = self.context._state.client == "cancelled"  # pylint: disable=protected-access
             self.record.fields["cancelled"] = cancelled
             self.record.fields["half_closed"] = self.requests_ended and not cancelled
             self.record.write()
@@ -57,7 +60,6 @@ class ServedCall:
         return request
 
     def abort(self, code, detail):
-        self.finished = True
         self.context.abort(code, detail)
 
     def end_if_asked(self, request):
@@ -73,7 +75,7 @@ def payload(size):
 def empty_call(received, context):
     call = ServedCall(context, "EmptyCall")
     call.on_request(received, pb.Empty)
-    call.requests_ended = call.finished = True
+    call.requests_ended = True
     return pb.Empty()
 
 
@@ -84,7 +86,6 @@ def unary_call(received, context):
     call.end_if_asked(request)
     if request.response_compressed.value:
         context.set_compression(grpc.Compression.Gzip)
-    call.finished = True
     return pb.SimpleResponse(payload=payload(request.response_size))
 
 
@@ -93,7 +94,7 @@ def streaming_input_call(requests, context):
     total = 0
     for received in requests:
         total += len(call.on_request(received, pb.StreamingInputCallRequest).payload.body)
-    call.requests_ended = call.finished = True
+    call.requests_ended = True
     return pb.StreamingInputCallResponse(aggregated_payload_size=total)
 
 
@@ -112,7 +113,6 @@ def streaming_output_call(received, context):
     if any(wanted.compressed.value for wanted in request.response_parameters):
         context.set_compression(grpc.Compression.Gzip)
     yield from replies(request, context)
-    call.finished = True
 
 
 def full_duplex_call(requests, context):
@@ -121,7 +121,7 @@ def full_duplex_call(requests, context):
         request = call.on_request(received, pb.StreamingOutputCallRequest)
         call.end_if_asked(request)
         yield from replies(request, context)
-    call.requests_ended = call.finished = True
+    call.requests_ended = True
 
 
 def service():

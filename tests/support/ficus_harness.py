@@ -3,6 +3,7 @@ environment (FICUS_BINARY); ctest sets it."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -33,20 +34,22 @@ def pass_through_policy(endpoint):
 
 
 class Ficus:
-    """Started ready; stop() ends it and raises unless it ended well."""
+    """Started ready; stop() ends it and raises unless it ended well. `files`: name -> path, copied beside the policy."""
 
-    def __init__(self, policy, workers=1, drain_seconds=2.0):
+    def __init__(self, policy, workers=1, drain_seconds=2.0, listen_flag="--listen", flags=(), files=None):
         self.dir = tempfile.TemporaryDirectory(prefix="ficus-e2e-")
         policy_path = os.path.join(self.dir.name, "policy.yaml")
         ports = os.path.join(self.dir.name, "ports.json")
+        for name, path in (files or {}).items():
+            shutil.copy(path, os.path.join(self.dir.name, name))
         self.log_path = os.path.join(self.dir.name, "stderr.log")
         with open(policy_path, "w", encoding="utf-8") as file:
             file.write(policy)
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [os.environ["FICUS_BINARY"], "serve", "--policy", policy_path, "--listen", "127.0.0.1:0",
+                [os.environ["FICUS_BINARY"], "serve", "--policy", policy_path, listen_flag, "127.0.0.1:0",
                  "--admin", "127.0.0.1:0", "--workers", str(workers), "--port-file", ports,
-                 "--drain-timeout", str(drain_seconds)], stdout=log, stderr=log)
+                 "--drain-timeout", str(drain_seconds), *flags], stdout=log, stderr=log)
         addresses = {}
 
         def started():
@@ -57,10 +60,11 @@ class Ficus:
                 pass
             return "admin" in addresses or self.process.poll() is not None
 
-        if not wait_until(started) or "listen" not in addresses:
+        listen = listen_flag.lstrip("-").replace("-", "_")  # its name in the port file
+        if not wait_until(started) or listen not in addresses:
             self.process.kill()
             raise AssertionError("ficus did not start\n" + self.log())
-        self.address = addresses["listen"]
+        self.address = addresses[listen]
         self.admin = addresses["admin"]
 
     def log(self):
