@@ -68,7 +68,8 @@ def _plain_wire(call, wire, key):
     _drop(headers, key, *ADDED_REQUEST_HEADERS)
     if "grpc-timeout" in headers:
         headers["grpc-timeout"] = ["given"]
-    headers[":authority"] = ["(dialled)" if AUTHORITY.match(value) else value for value in headers[":authority"]]
+    if ":authority" in headers:
+        headers[":authority"] = ["(dialled)" if AUTHORITY.match(value) else value for value in headers[":authority"]]
     if call.racing or call.cancelled:
         # After the client's reset, what the server still said is in flight, or not, and nobody listens.
         _drop(wire["response"], "trailers", "trailers_only", "blocks", "end")
@@ -79,7 +80,7 @@ def _plain_wire(call, wire, key):
 
 
 def compare_call(call, direct, through, key):
-    """Differences of one call, each naming the observer. Calls whose very arrival is chance are compared at the client."""
+    """Differences of one call, each naming the observer. Where arrival itself is chance, only the client counts."""
     found = differences(_plain_client(call, direct["client"]), _plain_client(call, through["client"]), "client")
     if call.server == "optional":
         return found

@@ -321,7 +321,7 @@ class Cases {
   void timeout_on_sleeping_server() { time_out(std::chrono::milliseconds(1)); }
 
   // Beyond the description: long enough to be seen by the server, whose side of it is the point.
-  void timeout_seen_by_server() { time_out(std::chrono::milliseconds(1500)); }
+  void timeout_seen_by_server() { time_out(std::chrono::milliseconds(2000)); }
 
   std::unique_ptr<pb::TestService::Stub> stub_;
   std::unique_ptr<pb::UnimplementedService::Stub> nowhere_;

@@ -1,7 +1,7 @@
 """The interop test server in Python: grpc.testing.TestService as the descriptions have it, and a record of each call.
 
-Prints {"port":N} when it listens, a record a line as calls end, and goes when its standard input closes. A call's record
-is written by grpcio's termination callback: only then is "cancelled" a fact."""
+Prints {"port":N} when it listens, a record a line as calls end, and goes when its standard input closes. A call's
+record is written by grpcio's termination callback: only then is "cancelled" a fact."""
 
 import argparse
 import concurrent.futures
@@ -43,8 +43,8 @@ class ServedCall:
     def _on_done(self):
         if not self._over.is_set():
             self._over.set()
-            # No public word tells a cancelled call from one that ended by itself once the handler is through, and a handler
-            # may be: to a stream's reader a reset can look like a half-close.
+            # No public word tells a cancelled call from one that ended by itself once the handler is through, and a
+            # handler may be: to a stream's reader a reset can look like a half-close.
             cancelled = self.context._state.client == "cancelled"  # pylint: disable=protected-access
             self.record.fields["cancelled"] = cancelled
             self.record.fields["half_closed"] = self.requests_ended and not cancelled

@@ -1,7 +1,7 @@
 """What the Python peers share: records (the lines that record.h describes), channel options, messages as they came.
 
-Messages are taken undecoded (grpc.per_message_decompression is off), since grpcio shows no message flags: a message that
-begins with gzip's magic came compressed, and no message of ours can begin so (0x1f would be field 3 of wire type 7)."""
+Messages are taken undecoded (grpc.per_message_decompression is off), since grpcio shows no message flags: a message
+that begins with gzip's magic came compressed, and none of ours can begin so (0x1f would be field 3 of wire type 7)."""
 
 import gzip
 import hashlib

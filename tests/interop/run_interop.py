@@ -1,130 +1,22 @@
 #!/usr/bin/python3
-"""Plays the interop cases between one client and one server, directly and through Ficus, and requires both to be the same.
+"""Plays the interop cases between one client and one server, directly and through Ficus, and requires no difference.
 
-    run_interop.py --build-dir build/dev --client cpp|python --server cpp|python [--transport cleartext|tls] [--case NAME ...]
+    run_interop.py --build-dir build/dev --client cpp|python --server cpp|python [--transport cleartext|tls]
 
-Three runs: directly; through Ficus as a plain relay; through Ficus with the test service as a capability whose reads are
-all shadowed. Each call of each run must be what the descriptions ask (expectations.py), and each call through Ficus what it
-was directly (compare.py), as client and server saw it and, over cleartext, as it stood on the wire on both sides of Ficus.
-exit: 0 all the same; 1 a difference, printed."""
+Three runs: directly; through Ficus as a plain relay; through Ficus with the test service as a capability whose reads
+are all shadowed. Each call of each run must be what the descriptions ask (expectations.py), and each call through Ficus
+what it was directly (compare.py), as client and server saw it and, over cleartext, as it stood on the wire on both
+sides of Ficus. exit: 0 all the same; 1 a difference, printed."""
 
 import argparse
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "support"))
-PATIENCE = 20.0        # for what must happen
-CLIENT_PATIENCE = 40.0  # for a client's whole run
-CALL_KEY = "x-interop-call"
-SANITIZERS = (b"ERROR: AddressSanitizer", b"ERROR: LeakSanitizer", b"runtime error:", b"WARNING: ThreadSanitizer")
-
-
-class Failure(Exception):
-    pass
-
-
-def peer_command(build_dir, kind, language):
-    if language == "cpp":
-        return [os.path.join(build_dir, "tests", "interop", f"interop_{kind}")]
-    return ["/usr/bin/python3", "-B", os.path.join(HERE, f"interop_{kind}.py")]
-
-
-def peer_environment(build_dir):
-    return {**os.environ, "PYTHONPATH": os.path.join(build_dir, "gen", "python")}
-
-
-class Tls:
-    """PEM files: a CA, and a certificate of it for `name` that the test server and Ficus's listener share."""
-
-    def __init__(self, directory, ca=None, cert=None, key=None, name="interop.test"):
-        self.ca, self.cert, self.key, self.name = ca, cert, key, name
-        if not ca:
-            self._make(directory)
-
-    def _make(self, directory):
-        self.ca, self.cert, self.key = (os.path.join(directory, name) for name in ("ca.pem", "cert.pem", "key.pem"))
-        ca_key, request, extensions = (os.path.join(directory, name) for name in ("ca.key", "request.pem", "ext"))
-        with open(extensions, "w", encoding="ascii") as file:
-            file.write(f"subjectAltName=DNS:{self.name}\n")
-        new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        for arguments in (
-                ["req", "-x509", *new_key, "-keyout", ca_key, "-out", self.ca, "-days", "2", "-subj", "/CN=interop CA"],
-                ["req", *new_key, "-keyout", self.key, "-out", request, "-subj", "/CN=interop"],
-                ["x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "2",
-                 "-extfile", extensions, "-out", self.cert]):
-            subprocess.run(["openssl", *arguments], check=True, capture_output=True)
-
-
-class Server:
-    """The test server as a process, and the records it prints."""
-
-    def __init__(self, build_dir, language, tls):
-        command = peer_command(build_dir, "server", language)
-        if tls:
-            command += ["--tls-cert", tls.cert, "--tls-key", tls.key]
-        self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-                                         env=peer_environment(build_dir))
-        first = self._process.stdout.readline()
-        if not first:
-            raise Failure("the server did not start\n" + self.stderr())
-        self.address = "127.0.0.1:%d" % json.loads(first)["port"]
-        self._records, self._news = {}, threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self._process.stdout:
-            record = json.loads(line)
-            tag = record["metadata"].get(CALL_KEY, ["(no tag)"])[0]
-            with self._news:
-                if tag in self._records:
-                    record["twice"] = True  # the call was made twice: a difference that compare.py shows
-                self._records[tag] = record
-                self._news.notify_all()
-
-    def records(self, required):
-        """All so far, once those of `required` (tags) are there or patience is over."""
-        with self._news:
-            self._news.wait_for(lambda: required <= self._records.keys(), PATIENCE)
-            return dict(self._records)
-
-    def stderr(self):
-        self._errors.seek(0)
-        return self._errors.read().decode(errors="replace")
-
-    def stop(self):
-        self._process.stdin.close()
-        try:
-            code = self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise Failure("the server did not end\n" + self.stderr()) from None
-        if code != 0 or any(mark.decode() in self.stderr() for mark in SANITIZERS):
-            raise Failure(f"the server ended with {code}\n" + self.stderr())
-
-
-def run_client(build_dir, language, target, run, cases, tls):
-    """The client's records, by tag."""
-    command = [*peer_command(build_dir, "client", language), "--target", target, "--run", run, "--case", *cases]
-    if tls:
-        command += ["--tls-ca", tls.ca, "--tls-name", tls.name]
-    try:
-        done = subprocess.run(command, env=peer_environment(build_dir), capture_output=True, timeout=CLIENT_PATIENCE,
-                              check=False)
-    except subprocess.TimeoutExpired as hung:
-        played = [json.loads(line)["call"] for line in (hung.stdout or b"").splitlines(keepends=True) if line.endswith(b"\n")]
-        raise Failure(f"{run}: the client hangs after {played[-1:] or 'nothing'}\n"
-                      + (hung.stderr or b"").decode(errors="replace")) from None
-    if done.returncode != 0 or any(mark in done.stderr for mark in SANITIZERS):
-        raise Failure(f"{run}: the client ended with {done.returncode}\n" + done.stderr.decode(errors="replace"))
-    return {record["call"]: record for record in map(json.loads, done.stdout.splitlines())}
+from processes import CALL_KEY, Failure, Server, Tls, metric_sum, run_client, start_ficus
+from ficus_harness import wait_until
 
 
 def upstream(name, endpoint, tls):
@@ -154,12 +46,10 @@ def capability_policy(endpoint, spare, tls):
             "ownership_epoch: 1\n")
 
 
-def start_ficus(policy, tls):
-    from ficus_harness import Ficus  # after FICUS_BINARY is set
-    if not tls:
-        return Ficus(policy)
-    return Ficus(policy, listen_flag="--tls-listen", flags=["--tls-cert", tls.cert, "--tls-key", tls.key],
-                 files={"ca.pem": tls.ca})
+def spoiling_policy(endpoint, spare, tls):
+    """A relay that is not faithful: what --self-check must find."""
+    spoiled = f'["{endpoint}"], metadata: {{set: {{x-spoiled: "yes"}}}}'
+    return relay_policy(endpoint, spare, tls).replace(f'["{endpoint}"]', spoiled)
 
 
 class Runner:
@@ -187,7 +77,10 @@ class Runner:
             if policy:
                 ficus = start_ficus(policy(target, self._spare.address, self._tls), self._tls)
                 target = tap(ficus.address)
-            return self._observe(name, target, taps)
+            run = self._observe(name, target, taps)
+            if policy is capability_policy:
+                check_capability_was_used(ficus, self._cases)
+            return run
         except Failure as failure:
             raise Failure(f"{failure}\n---- ficus's log\n{ficus.log()}" if ficus else str(failure)) from None
         finally:
@@ -206,6 +99,29 @@ class Runner:
         return {case: [{"client": clients.get(tag), "server": servers.get(tag),
                         "client_wire": wires[-1].get(tag) if wires else None,
                         "server_wire": wires[0].get(tag) if wires else None} for tag in tags[case]] for case in tags}
+
+
+def check_capability_was_used(ficus, cases):
+    """That the run took the way it is about: its calls the capability's, its single reads shadowed and alike."""
+    calls = [call for calls in cases.values() for call in calls if call.server == "required"]
+    reads = sum(call.method == "UnaryCall" for call in calls)
+    def its_calls():
+        return metric_sum(ficus, "ficus_calls_total", capability="interop")
+
+    if not wait_until(lambda: its_calls() >= len(calls)):
+        raise Failure(f"of {len(calls)} calls, too few were the capability's: {its_calls()}")
+    begun = metric_sum(ficus, "ficus_shadow_begun_total")
+    if begun < reads:
+        raise Failure(f"of {reads} single reads, too few were shadowed: {begun}")
+
+    def verdicts(**labels):
+        return metric_sum(ficus, "ficus_shadow_verdicts_total", **labels)
+
+    if not wait_until(lambda: verdicts() == metric_sum(ficus, "ficus_shadow_begun_total")):
+        raise Failure("shadows without a verdict")
+    if verdicts(verdict="mismatch") or verdicts(verdict="match") < reads:
+        raise Failure(f"two servers alike, and yet of {reads} reads {verdicts(verdict='match')} matched "
+                      f"and {verdicts(verdict='mismatch')} did not")
 
 
 def judge(cases, name, run, direct):
@@ -236,6 +152,21 @@ def print_table(title, cases, verdicts):
             print("  " + text)
 
 
+def check_spoiled(cases, verdicts):
+    """The added header, found in each call that is sure to arrive, by the server and on the wire to it; only that."""
+    missed = 0
+    for case, calls in cases.items():
+        for i, call in enumerate(calls):
+            found = [text for text in verdicts["spoiled"][case] if f"call {i + 1} " in text]
+            wanted = ["server_wire.request.headers.x-spoiled"] if call.server != "optional" else []
+            wanted += ["server.metadata.x-spoiled"] if call.server == "required" else []
+            if len(found) != len(wanted) or not all(any(want in text for text in found) for want in wanted):
+                missed += 1
+                print(f"self-check: {case}, call {i + 1}: wanted {wanted}, found {found}")
+    print(f"self-check: {missed} calls misjudged")
+    return 1 if missed or any(verdicts["direct"].values()) else 0
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build-dir", required=True)
@@ -243,8 +174,10 @@ def parse_arguments():
     parser.add_argument("--server", choices=["cpp", "python"], required=True)
     parser.add_argument("--transport", choices=["cleartext", "tls"], default="cleartext")
     parser.add_argument("--direct-only", action="store_true", help="hold only the peers against the descriptions")
+    parser.add_argument("--self-check", action="store_true",
+                        help="through a Ficus that adds a header: exit 0 only if that is found in every call")
     parser.add_argument("--case", nargs="*", help="only these")
-    parser.add_argument("--tls-ca", help="with --tls-cert and --tls-key: these PEM files instead of some made on the spot")
+    parser.add_argument("--tls-ca", help="with --tls-cert, --tls-key: these PEM files; else some are made on the spot")
     parser.add_argument("--tls-cert")
     parser.add_argument("--tls-key")
     parser.add_argument("--tls-name", default="interop.test")
@@ -265,7 +198,11 @@ def main(arguments):
             tls = Tls(directory, arguments.tls_ca, arguments.tls_cert, arguments.tls_key, arguments.tls_name)
         runner = Runner(arguments, cases, tls)
         verdicts, direct = {}, None
-        through = {} if arguments.direct_only else {"relay": relay_policy, "capability": capability_policy}
+        through = {"relay": relay_policy, "capability": capability_policy}
+        if arguments.direct_only:
+            through = {}
+        if arguments.self_check:
+            through = {"spoiled": spoiling_policy}
         for name, policy in {"direct": None, **through}.items():
             run = runner.run(name, policy)
             verdicts[name] = judge(cases, name, run, direct)
@@ -274,6 +211,8 @@ def main(arguments):
     finally:
         shutil.rmtree(directory)
     print_table(f"{arguments.client} client, {arguments.server} server, {arguments.transport}", cases, verdicts)
+    if arguments.self_check:
+        return check_spoiled(cases, verdicts)
     wrong = sum(len(found) for complaints in verdicts.values() for found in complaints.values())
     print(f"{wrong} wrong, {time.monotonic() - begun:.1f} s")
     return 1 if wrong else 0

@@ -1,8 +1,8 @@
 """What really passes between two HTTP/2 peers: a relay of bytes that keeps a copy, and the calls read out of the copy.
 
-gRPC's APIs hide what the interop descriptions are about (the compressed flag, above all), and hide it differently in each
-language. So over cleartext the tap has the last word: flags, message bytes as they were sent, heads and trailers with
-their values as they stood on the wire, half-closes and resets. python3-hpack and python3-hyperframe decode; neither shares
+gRPC's APIs hide what the interop descriptions are about (the compressed flag, above all), each language in its own way.
+So over cleartext the tap has the last word: flags, message bytes as they were sent, heads and trailers with their
+values as they stood on the wire, half-closes and resets. python3-hpack and python3-hyperframe decode; neither shares
 code with nghttp2 or gRPC."""
 
 import base64
@@ -19,7 +19,7 @@ TABLE_LIMIT = 1 << 20  # of header tables; gRPC asks for less, and what it asks 
 
 
 class WireTap:
-    """Listens on loopback and relays each connection to `target` ("HOST:PORT"). Threads: one accepts, two a connection."""
+    """Listens on loopback and relays each connection to `target` ("HOST:PORT"). One thread accepts, two relay each."""
 
     def __init__(self, target):
         host, port = target.rsplit(":", 1)
@@ -63,7 +63,8 @@ class WireTap:
             for number, request in requests.items():
                 tag = dict(request.blocks[0][0]).get(key) if request.blocks else None
                 if tag is not None:
-                    found[tag] = {"request": request.as_request(), "response": responses.get(number, Half()).as_response()}
+                    response = responses.get(number, Half())
+                    found[tag] = {"request": request.as_request(), "response": response.as_response()}
         return found
 
     def close(self):
@@ -108,8 +109,8 @@ def by_name(headers):
 
 
 def binary_value(value):
-    """The bytes of a -bin header in hex. How they are written is each hop's own affair: base64, padded or not, or, where
-    both ends set gRPC's "true binary" setting (0xfe03), as they are behind a zero byte."""
+    """The bytes of a -bin header in hex. How they are written is each hop's own affair: in base64, padded or not, or,
+    where both ends set gRPC's "true binary" setting (0xfe03), as they are behind a zero byte."""
     if value.startswith("\0"):
         return value[1:].encode("latin-1").hex()
     return ",".join(base64.b64decode(part + "=" * (-len(part) % 4), validate=True).hex() for part in value.split(","))
