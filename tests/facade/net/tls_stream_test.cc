@@ -125,13 +125,15 @@ TEST_F(TlsStreamTest, AnythingMayArriveOneByteAtATime) {
     ASSERT_NE(c.result, TlsResult::kFailed) << client.error_class();
     if (c.result == TlsResult::kDone) {
       up.step(client);
-      at_client.append(buffer.data(), client.read(buffer.data(), buffer.size()).bytes);
-      EXPECT_FALSE(client.pending()) << "part of a record is nothing to read";
+      const TlsOutcome got = client.read(buffer.data(), buffer.size());
+      at_client.append(buffer.data(), got.bytes);
+      EXPECT_TRUE(!waits(got) || !client.pending()) << "part of a record is nothing to read";
     }
     if (s.result == TlsResult::kDone) {
       down.step(server_);
-      at_server.append(buffer.data(), server_.read(buffer.data(), buffer.size()).bytes);
-      EXPECT_FALSE(server_.pending());
+      const TlsOutcome got = server_.read(buffer.data(), buffer.size());
+      at_server.append(buffer.data(), got.bytes);
+      EXPECT_TRUE(!waits(got) || !server_.pending());
     }
     move_one(outer.server(), wire_.client());
     move_one(wire_.client(), outer.server());
