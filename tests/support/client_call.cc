@@ -29,16 +29,32 @@ void keep_callback_queue() {
   static_cast<void>(forever);
 }
 
-}  // namespace
-
-std::shared_ptr<grpc::Channel> make_channel(const std::string& address, grpc::ChannelArguments arguments) {
+std::shared_ptr<grpc::Channel> make_channel(const std::string& address,
+                                            const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+                                            grpc::ChannelArguments arguments) {
   keep_callback_queue();
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
-  return grpc::CreateCustomChannel("ipv4:" + address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel("ipv4:" + address, credentials, arguments);
+}
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> make_channel(const std::string& address, grpc::ChannelArguments arguments) {
+  return make_channel(address, grpc::InsecureChannelCredentials(), std::move(arguments));
+}
+
+std::shared_ptr<grpc::Channel> make_tls_channel(const std::string& address, const ClientTls& tls,
+                                                grpc::ChannelArguments arguments) {
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = tls.ca_pem;
+  options.pem_private_key = tls.own.key_pem;
+  options.pem_cert_chain = tls.own.certificate_pem;
+  arguments.SetSslTargetNameOverride(tls.name);
+  return make_channel(address, grpc::SslCredentials(options), std::move(arguments));
 }
 
 grpc::ByteBuffer to_buffer(std::string_view bytes) {

@@ -12,12 +12,23 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/test_certs.h"
 #include "tests/support/wait.h"
 
 namespace ficus::e2e {
 
 // A channel with connections of its own, no proxy from the environment, no retries, no limit on message size.
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address, grpc::ChannelArguments arguments = {});
+
+// How a client speaks TLS.
+struct ClientTls {
+  std::string ca_pem;              // whom to trust
+  CertPair own;                    // shown if the server asks; empty: none
+  std::string name = "localhost";  // whom the server's certificate must be for, and SNI and :authority
+};
+// The same over TLS. gRPC connects when the first call is made: a refused handshake is that call's UNAVAILABLE.
+std::shared_ptr<grpc::Channel> make_tls_channel(const std::string& address, const ClientTls& tls,
+                                                grpc::ChannelArguments arguments = {});
 
 grpc::ByteBuffer to_buffer(std::string_view bytes);
 std::string to_string(const grpc::ByteBuffer& buffer);

@@ -11,6 +11,19 @@ namespace {
 
 constexpr std::size_t kKeptBytes = 1 << 20;
 
+std::string text_of(grpc::string_ref text) { return {text.data(), text.size()}; }
+
+std::shared_ptr<grpc::ServerCredentials> credentials_of(const std::optional<ServerTls>& tls) {
+  if (!tls) return grpc::InsecureServerCredentials();
+  grpc::SslServerCredentialsOptions options(tls->client_ca_pem.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                                            : tls->client_required
+                                                ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                                : GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
+  options.pem_root_certs = tls->client_ca_pem;
+  options.pem_key_cert_pairs.push_back({tls->pair.key_pem, tls->pair.certificate_pem});
+  return grpc::SslServerCredentials(options);
+}
+
 // What the service and its calls share: the script and what arrived. Outlives the server while calls unwind.
 struct Shared {
   std::mutex mutex;
@@ -38,6 +51,12 @@ class Call final : public grpc::ServerGenericBidiReactor, public UpstreamCall {
     record.path = path_;
     record.authority = authority_;
     record.metadata = metadata_;
+    if (const auto peer = context->auth_context(); peer && peer->IsPeerAuthenticated()) {
+      for (const auto& name : peer->FindPropertyValues("x509_common_name")) record.peer_subject = text_of(name);
+      for (const auto& name : peer->FindPropertyValues("x509_subject_alternative_name")) {
+        record.peer_names.push_back(text_of(name));
+      }
+    }
     record.time_left = time_left();
     shared_->records.push_back(std::move(record));
     ++shared_->running;
@@ -225,7 +244,7 @@ ScriptedUpstream::ScriptedUpstream(Script script, Options options) : service_(st
   set_script(std::move(script));
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options.address, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(options.address, credentials_of(options.tls), &port);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   if (options.max_concurrent_streams > 0) {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);

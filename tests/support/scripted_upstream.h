@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tests/support/client_call.h"
+#include "tests/support/test_certs.h"
 #include "tests/support/wait.h"
 
 namespace ficus::e2e {
@@ -62,16 +63,26 @@ Script answer(std::vector<std::string> messages);
 // Reads the request to its end, then ends with the status.
 Script fail(grpc::Status status);
 
+// How an upstream speaks TLS.
+struct ServerTls {
+  CertPair pair;
+  std::string client_ca_pem;    // whom to trust if clients show certificates; empty: they are not asked
+  bool client_required = true;  // with client_ca_pem: a client without one is refused
+};
+
 class ScriptedUpstream {
  public:
   struct Options {
     int max_concurrent_streams = 0;  // 0: gRPC's default
     bool fixed_window = false;       // 64 KiB a stream, not what gRPC's probes make of it (many MB on loopback)
     std::string address = "127.0.0.1:0";
+    std::optional<ServerTls> tls;  // absent: cleartext
   };
   // What arrived, in order of arrival. `messages` hold at most 1 MiB a call.
   struct Record {
     std::string path, authority;
+    std::string peer_subject;             // over TLS: the common name in the client's certificate
+    std::vector<std::string> peer_names;  // and its alternative names of all kinds
     Metadata metadata;
     std::vector<std::string> messages;
     std::optional<std::chrono::milliseconds> time_left;
