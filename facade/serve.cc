@@ -1,14 +1,15 @@
 #include "facade/serve.h"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <csignal>
 #include <cstdio>
-#include <fcntl.h>
 #include <future>
 #include <iostream>
 #include <memory>
 #include <random>
+#include <set>
 #include <thread>
-#include <unistd.h>
 
 #include "facade/base/log.h"
 #include "facade/cli/cli.h"
@@ -17,18 +18,23 @@
 #include "facade/control/policy_store.h"
 #include "facade/metrics/families.h"
 #include "facade/metrics/metrics.h"
+#include "facade/net/file_limit.h"
+#include "facade/net/inherited_sockets.h"
 #include "facade/net/listener.h"
+#include "facade/net/takeover_server.h"
 #include "facade/rpc/rpc_server.h"
+#include "facade/serve_succession.h"
 #include "facade/trace/jsonl_sink.h"
+#include "routing/policy_parse.h"
 
 namespace ficus {
 namespace {
 
 // One core: the loop, the calls on it, and the thread that runs them.
 struct Lane {
-  Lane(unsigned index, Metrics& metrics, const H2Limits& limits, OnceGate& once, CompareQueue& compare,
-       RpcServerOptions options, std::uint64_t seed)
-      : worker(index, metrics.add_shard(), limits, once), rpc(worker, compare, options, seed) {
+  Lane(unsigned index, Metrics& metrics, const H2Limits& limits, const ClientManners& manners, OnceGate& once,
+       CompareQueue& compare, RpcServerOptions options, std::uint64_t seed)
+      : worker(index, metrics.add_shard(), limits, manners, once), rpc(worker, compare, options, seed) {
     worker.set_stream_maker([this](H2Stream& stream) { return rpc.new_call(stream); });
   }
   Worker worker;
@@ -44,9 +50,6 @@ auto on_worker(Lane& lane, F work) {
   lane.worker.post([task] { (*task)(); });
   return done.get();
 }
-
-// 9901 is Envoy's admin port too.
-constexpr const char* kElsewhere = " (give another --admin HOST:PORT; port 0 picks a free one)";
 
 int cannot_start(const std::string& why) {
   std::cerr << "ficus serve: " << why << '\n';
@@ -68,10 +71,19 @@ class Server {
   int run();
 
  private:
+  Result<void, std::string> find_sockets();
   Result<void, std::string> open_sinks();
-  Result<void, std::string> open_sockets();
+  void make_lanes();
+  Result<void, LoadFailure> load_policy_first();
+  Result<void, std::string> use_sockets();
   void start_threads();
-  void begin_drain(int signal);
+  void wait_warm();
+  int fail_started(const std::string& why);
+  bool announce_ports();
+  void begin_serving();
+  void wait_for_successor();
+  void wait_for_predecessors_end();
+  void begin_drain(const std::string& why, bool sockets_live_on);
   void check_drained();
   void stop();
 
@@ -86,8 +98,13 @@ class Server {
   std::unique_ptr<Publisher> publisher_;
   asio::io_context control_{1};
   std::unique_ptr<PolicyStore> policies_;
+  SocketPlan plan_;
+  Succession succession_;
   std::unique_ptr<Listener> listener_;
+  ListenSocket admin_socket_;
   std::unique_ptr<AdminHttp> admin_;
+  std::unique_ptr<TakeoverServer> takeover_;
+  asio::posix::stream_descriptor predecessor_{control_};  // open while the one we took over from drains
   std::string listen_at_, admin_at_;
   std::atomic<bool> ready_{false};
   bool draining_ = false;
@@ -96,6 +113,22 @@ class Server {
   asio::steady_timer drain_timer_{control_};
   std::size_t calls_cut_ = 0;
 };
+
+// Which sockets, and where from: the service manager, a facade that runs already, or to be bound.
+Result<void, std::string> Server::find_sockets() {
+  auto inherited = take_inherited_sockets();
+  if (!inherited) return fail(inherited.error());
+  auto plan = plan_sockets(options_.sockets, *std::move(inherited));
+  if (!plan) return fail(plan.error());
+  plan_ = *std::move(plan);
+  for (const ListenSocket& socket : plan_.sockets) {
+    if (socket.kind == ListenKind::kTls) return fail(std::string("--tls-listen is not supported yet"));
+  }
+  auto succession = Succession::begin(options_.takeover, plan_);
+  if (!succession) return fail(succession.error());
+  succession_ = *std::move(succession);
+  return {};
+}
 
 Result<void, std::string> Server::open_sinks() {
   if (options_.redact_key.empty()) {
@@ -122,18 +155,49 @@ Result<void, std::string> Server::open_sinks() {
   return {};
 }
 
-Result<void, std::string> Server::open_sockets() {
-  const auto listen = parse_host_port(options_.listen);
-  if (!listen) return fail("--listen: " + listen.error());
-  const auto admin = parse_host_port(options_.admin);
-  if (!admin) return fail("--admin: " + admin.error());
+void Server::make_lanes() {
+  std::random_device entropy;
+  for (unsigned i = 0; i < options_.workers; ++i) {
+    const std::uint64_t seed = std::uint64_t{entropy()} << 32 | entropy();
+    lanes_.push_back(std::make_unique<Lane>(i, metrics_, limits_, options_.manners, once_, *compare_,
+                                            RpcServerOptions{options_.workers}, seed));
+  }
+  std::vector<PublishToWorker> to_workers;
+  for (const auto& lane : lanes_) {
+    to_workers.push_back([&lane = *lane](std::shared_ptr<const RouteTable> table, std::function<void()> done) {
+      lane.worker.post([&lane, table = std::move(table), done = std::move(done)] {
+        lane.rpc.use(table, std::dynamic_pointer_cast<const DescriptorStore>(table->catalog()));
+        done();
+      });
+    });
+  }
+  publisher_ = std::make_unique<Publisher>(std::move(to_workers));
+}
 
+Result<void, LoadFailure> Server::load_policy_first() {
+  PolicyStoreOptions store;
+  store.path = options_.policy;
+  store.load.make_catalog = descriptor_catalog_maker();
+  store.load.today = utc_today();
+  store.today = utc_today;
+  store.predecessor = succession_.policy();
+  policies_ = std::make_unique<PolicyStore>(control_, std::move(store), *publisher_, metrics_);
+  return policies_->load_first();
+}
+
+Result<void, std::string> Server::use_sockets() {
+  if (const auto opened = open_plan(plan_); !opened) return fail(opened.error());
   std::vector<Worker*> workers;
   for (const auto& lane : lanes_) workers.push_back(&lane->worker);
-  listener_ = std::make_unique<Listener>(std::move(workers));
-  const auto port = listener_->listen(*listen);
-  if (!port) return fail(port.error());
-  listen_at_ = to_string(HostPort{listen->host, *port});
+  listener_ = std::make_unique<Listener>(std::move(workers), options_.listener);
+  listen_at_ = to_string(plan_.sockets.front().bound);
+  for (ListenSocket& socket : plan_.sockets) {
+    if (socket.kind == ListenKind::kAdmin) {
+      admin_socket_ = std::move(socket);
+    } else if (const auto added = listener_->add(std::move(socket)); !added) {
+      return fail(added.error());
+    }
+  }
 
   AdminHandlers handlers;
   handlers.metrics = [this] { return metrics_.expose(); };
@@ -144,9 +208,11 @@ Result<void, std::string> Server::open_sockets() {
     shard.counter(families::kLimits, {limit}).add();
   };
   admin_ = std::make_unique<AdminHttp>(control_, std::move(handlers));
-  const auto admin_port = admin_->listen(admin->host, admin->port);
-  if (!admin_port) return fail("--admin: cannot listen on " + admin_port.error() + kElsewhere);
-  admin_at_ = to_string(HostPort{admin->host, *admin_port});
+  admin_at_ = to_string(admin_socket_.bound);
+  const bool ipv6 = admin_socket_.bound.host.find(':') != std::string::npos;
+  if (const auto used = admin_->use(admin_socket_.fd.get(), ipv6); !used) {
+    return fail("--admin: cannot listen on " + admin_at_ + ": " + used.error());
+  }
   return {};
 }
 
@@ -155,7 +221,7 @@ int Server::run() {
   asio::signal_set stop_signals(control_, SIGTERM, SIGINT);
   stop_signals.async_wait([this, &stop_signals](error_code ec, int signal) {
     if (ec) return;
-    begin_drain(signal);
+    begin_drain(signal == SIGTERM ? "SIGTERM" : "SIGINT", false);
     // A second one means now.
     stop_signals.async_wait([this](error_code again, int) {
       if (!again) drain_now_ = true;
@@ -171,49 +237,41 @@ int Server::run() {
   };
   wait_for_reload();
 
-  if (const auto opened = open_sinks(); !opened) return cannot_start(opened.error());
-  std::random_device entropy;
-  for (unsigned i = 0; i < options_.workers; ++i) {
-    const std::uint64_t seed = std::uint64_t{entropy()} << 32 | entropy();
-    lanes_.push_back(std::make_unique<Lane>(i, metrics_, limits_, once_, *compare_, RpcServerOptions{options_.workers}, seed));
+  raise_file_limit_and_log(options_.listener.max_connections);
+  if (const auto found = find_sockets(); !found) return cannot_start(found.error());
+  if (const auto opened = open_sinks(); !opened) {
+    succession_.give_up(opened.error());
+    return cannot_start(opened.error());
   }
-  std::vector<PublishToWorker> to_workers;
-  for (const auto& lane : lanes_) {
-    to_workers.push_back([&lane = *lane](std::shared_ptr<const RouteTable> table, std::function<void()> done) {
-      lane.worker.post([&lane, table = std::move(table), done = std::move(done)] {
-        lane.rpc.use(table, std::dynamic_pointer_cast<const DescriptorStore>(table->catalog()));
-        done();
-      });
-    });
-  }
-  publisher_ = std::make_unique<Publisher>(std::move(to_workers));
-
-  PolicyStoreOptions store;
-  store.path = options_.policy;
-  store.load.make_catalog = descriptor_catalog_maker();
-  store.load.today = utc_today();
-  store.today = utc_today;
-  policies_ = std::make_unique<PolicyStore>(control_, std::move(store), *publisher_, metrics_);
-  if (const auto loaded = policies_->load_first(); !loaded) {
+  make_lanes();
+  if (const auto loaded = load_policy_first(); !loaded) {
     for (const Diagnostic& diagnostic : loaded.error().diagnostics) std::cerr << to_string(diagnostic) << '\n';
-    std::cerr << "ficus serve: the policy was refused; `ficus check " << options_.policy << "` says the same\n";
+    std::cerr << "ficus serve: the policy was refused; "
+              << (succession_.succeeds() ? "the running facade goes on\n"
+                                         : "`ficus check " + options_.policy + "` says the same\n");
+    succession_.give_up("its policy was refused");
     return kExitProblems;
   }
   metrics_.set_snapshot_gauges([this](MetricsShard& shard) {
     if (const auto table = publisher_->in_force()) collect_policy_gauges(*table, utc_today(), shard);
   });
-  if (const auto opened = open_sockets(); !opened) return cannot_start(opened.error());
+  if (const auto used = use_sockets(); !used) {
+    succession_.give_up(used.error());
+    return cannot_start(used.error());
+  }
 
   policies_->watch();
-  listener_->start();
   start_threads();
   // Only when every worker has the routes: a call must not find a facade without a policy.
   for (const auto& lane : lanes_) on_worker(*lane, [] { return true; });
-  ready_ = true;
-  log_event(LogLevel::kInfo, "serving", "ready for calls",
-            {{"listen", listen_at_}, {"admin", admin_at_}, {"policy", options_.policy}, {"workers", options_.workers}});
-  if (!options_.port_file.empty() && !write_port_file(options_.port_file, listen_at_, admin_at_)) {
-    log_event(LogLevel::kError, "port_file_failed", "cannot write the file given by --port-file", {{"file", options_.port_file}});
+  if (succession_.succeeds()) {
+    wait_warm();
+    // Now, since nothing may fail once the predecessor accepts no more.
+    if (!announce_ports()) return fail_started("cannot write the file given by --port-file");
+    if (const auto taken = succession_.take_over(); !taken) return fail_started(taken.error());
+  }
+  begin_serving();
+  if (!succession_.succeeds() && !announce_ports()) {
     ready_ = false;
     stop();
     return kExitUsage;
@@ -223,21 +281,150 @@ int Server::run() {
   return calls_cut_ == 0 ? kExitOk : kExitCallsCut;
 }
 
+// The start fails although the workers run.
+int Server::fail_started(const std::string& why) {
+  succession_.give_up(why);
+  on_worker(*lanes_.front(), [this] {
+    listener_->leave();
+    return true;
+  });
+  stop();
+  return cannot_start(why);
+}
+
+bool Server::announce_ports() {
+  if (options_.port_file.empty() || write_port_file(options_.port_file, listen_at_, admin_at_)) return true;
+  log_event(LogLevel::kError, "port_file_failed", "cannot write the file given by --port-file",
+            {{"file", options_.port_file}});
+  return false;
+}
+
+// A successor's first calls should not wait for connections that the predecessor had: until each upstream has one on
+// each worker. An upstream that is down must not hold the takeover up.
+void Server::wait_warm() {
+  constexpr std::chrono::milliseconds kPatience{2000}, kLook{5};
+  const auto table = publisher_->in_force();
+  // Connections are counted under the name of the first upstream that has the address.
+  std::vector<std::string> names;
+  std::set<std::string> addresses;
+  for (const UpstreamInfo& upstream : table->upstreams()) {
+    bool first = false;
+    for (const EndpointSpec& endpoint : upstream.endpoints) {
+      first |= addresses.insert(to_string(HostPort{endpoint.host, endpoint.port})).second;
+    }
+    if (first) names.push_back(upstream.name);
+  }
+  const auto warm = [&] {
+    for (const auto& lane : lanes_) {
+      for (const std::string& name : names) {
+        if (lane->worker.metrics().gauge(families::kConnections, {name}).value() < 1) return false;
+      }
+    }
+    return true;
+  };
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!warm() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(kLook);
+}
+
+void Server::begin_serving() {
+  on_worker(*lanes_.front(), [this] {
+    listener_->start();
+    return true;
+  });
+  ready_ = true;
+  admin_->accept();
+  log_event(LogLevel::kInfo, "serving", "ready for calls",
+            {{"listen", listen_at_}, {"admin", admin_at_}, {"policy", options_.policy}, {"workers", options_.workers}});
+  notify_service_manager("READY=1");
+  wait_for_predecessors_end();
+  wait_for_successor();
+}
+
+void Server::wait_for_predecessors_end() {
+  UniqueFd connection = succession_.take_connection();
+  if (!connection) {
+    policies_->predecessor_gone();  // it ended while it handed over, or there never was one
+    return;
+  }
+  error_code ec;
+  predecessor_.assign(connection.get(), ec);
+  if (ec) return;  // then its policy binds ours for as long as we live
+  connection.release();
+  predecessor_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code gone) {
+    if (gone) return;
+    log_event(LogLevel::kInfo, "predecessor_gone", "the facade that this one took over from has ended",
+              {{"pid", succession_.predecessor_pid()}});
+    predecessor_.close(gone);
+    policies_->predecessor_gone();
+  });
+}
+
+void Server::wait_for_successor() {
+  TakeoverDoor door = succession_.take_door();
+  if (!door) return;
+  TakeoverHooks hooks;
+  hooks.refusal = [this]() -> std::string {
+    if (draining_) return "the running facade is draining; start again when it has ended";
+    if (!predecessor_.is_open()) return {};
+    return "the facade before it (pid " + std::to_string(succession_.predecessor_pid()) +
+           ") is still draining; start again when it has ended (its --drain-timeout bounds that)";
+  };
+  hooks.sockets = [this] {
+    auto sockets = listener_->sockets();
+    sockets.push_back(&admin_socket_);
+    return sockets;
+  };
+  hooks.policy = [this] {
+    policies_->hold();
+    return print_policy(publisher_->in_force()->policy());
+  };
+  hooks.yield = [this] {
+    admin_->pause();
+    on_worker(*lanes_.front(), [this] {
+      listener_->pause();
+      return true;
+    });
+  };
+  hooks.resume = [this] {
+    policies_->release();
+    admin_->accept();
+    if (!draining_)
+      on_worker(*lanes_.front(), [this] {
+        listener_->start();
+        return true;
+      });
+  };
+  hooks.leave = [this] {
+    admin_->leave();
+    admin_socket_.fd.reset();
+    begin_drain("a successor serves", true);
+  };
+  takeover_ = std::make_unique<TakeoverServer>(control_, std::move(door), std::move(hooks), options_.takeover_timeout);
+  takeover_->start();
+}
+
 void Server::start_threads() {
   for (const auto& lane : lanes_) {
     lane->thread = std::thread([&worker = lane->worker] { worker.run(); });
   }
 }
 
-void Server::begin_drain(int signal) {
+// `sockets_live_on`: a successor holds them and accepts what is queued there.
+void Server::begin_drain(const std::string& why, bool sockets_live_on) {
+  if (draining_) return;
   draining_ = true;
   ready_ = false;
   drain_began_ = std::chrono::steady_clock::now();
+  notify_service_manager("STOPPING=1");
   log_event(LogLevel::kInfo, "draining", "no new connections; calls in flight go on until the drain timeout",
-            {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"},
-             {"drain_timeout_ms", static_cast<std::int64_t>(options_.drain_timeout.count())}});
-  on_worker(*lanes_.front(), [this] {
-    listener_->stop();
+            {{"because", why}, {"drain_timeout_ms", static_cast<std::int64_t>(options_.drain_timeout.count())}});
+  if (takeover_ != nullptr) takeover_->stop();
+  on_worker(*lanes_.front(), [this, sockets_live_on] {
+    if (sockets_live_on) {
+      listener_->leave();
+    } else {
+      listener_->stop();
+    }
     return true;
   });
   for (const auto& lane : lanes_) lane->worker.post([&worker = lane->worker] { worker.begin_drain(); });
@@ -277,7 +464,11 @@ void Server::stop() {
   // The answers that ended the last calls go out before the sockets close; then the upstreams' connections end, which
   // gives every shadow its verdict; then the queue of comparisons is emptied.
   constexpr std::chrono::milliseconds kComparePatience{5000};
-  if (listener_ != nullptr) on_worker(*lanes_.front(), [this] { listener_->stop(); return true; });
+  if (listener_ != nullptr)
+    on_worker(*lanes_.front(), [this] {
+      listener_->stop();
+      return true;
+    });
   for (const auto& lane : lanes_) {
     on_worker(*lane, [&lane] {
       lane->worker.flush_now();

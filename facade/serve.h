@@ -4,6 +4,11 @@
 #include <chrono>
 #include <string>
 
+#include "facade/net/h2_manners.h"
+#include "facade/net/listener.h"
+#include "facade/net/socket_plan.h"
+#include "facade/net/takeover_server.h"
+
 namespace CLI {
 class App;
 }
@@ -12,23 +17,37 @@ namespace ficus {
 
 struct CommandContext;
 
+// Whether clients of a TLS listener show a certificate.
+enum class TlsClientMode { kNone, kOptional, kRequired };
+
+struct TlsFlags {
+  std::string cert, key;  // PEM files
+  std::string client_ca;  // PEM file; who may vouch for clients
+  TlsClientMode client = TlsClientMode::kNone;
+};
+
 struct ServeOptions {
   std::string policy;
-  std::string listen;
-  std::string admin = "127.0.0.1:9901";
+  SocketFlags sockets{{}, {}, "127.0.0.1:9901", false};
+  TlsFlags tls;
+  ListenerOptions listener;
+  ClientManners manners;
   unsigned workers = 1;
   unsigned compare_threads = 1;
-  std::string mismatch_log;   // empty: mismatches are counted, not written
-  std::string redact_key;     // empty: a key of this process's life
-  std::string port_file;      // empty: none. JSON, written when ready: {"listen":"HOST:PORT","admin":"HOST:PORT"}
+  std::string mismatch_log;  // empty: mismatches are counted, not written
+  std::string redact_key;    // empty: a key of this process's life
+  std::string port_file;     // empty: none. JSON, written when ready: {"listen":"HOST:PORT","admin":"HOST:PORT"}; of
+                             // several client addresses the first
   std::chrono::milliseconds drain_timeout{30'000};
+  std::string takeover;  // empty: no successor can take over; else a Unix socket's path
+  std::chrono::milliseconds takeover_timeout = TakeoverServer::kReadyTimeout;
 };
 
 // Exit codes beside those of every command (cli/cli.h): kExitProblems is a policy that was refused, kExitUsage wrong
 // arguments or a start that failed. 3 is left to scripts (packages are missing).
 inline constexpr int kExitCallsCut = 4;  // stopped, and the drain timeout cut calls off
 
-// Serves until SIGTERM or SIGINT; SIGHUP reloads the policy. Gives the exit code.
+// Serves until SIGTERM or SIGINT, or until a successor has taken over; SIGHUP reloads the policy. Gives the exit code.
 int serve(const ServeOptions& options);
 
 // Adds `ficus serve` to the program.

@@ -9,15 +9,114 @@
 #include "facade/serve.h"
 
 namespace ficus {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr double kDay = 86400.0;
+
+// "30s", "500ms", "2m"; a number alone is seconds. What stands in `to` is the default, shown in --help.
+void add_time(CLI::App& command, const std::string& name, milliseconds& to, const std::string& what,
+              double max_seconds) {
+  const auto seconds = std::make_shared<double>();
+  std::string shown = std::to_string(to.count()) + "ms";
+  if (to.count() % 1000 == 0) shown = std::to_string(to.count() / 1000) + "s";
+  const std::map<std::string, double> units{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", kDay}};
+  command.add_option(name, *seconds, what)
+      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME") &
+                  CLI::Range(0.0, max_seconds))
+      ->each([seconds, &to](const std::string& text) {
+        *seconds = std::stod(text);
+        to = milliseconds(static_cast<std::int64_t>(*seconds * 1000));
+      })
+      ->type_name("TIME")
+      ->default_str(shown);
+}
+
+void add_socket_options(CLI::App& command, ServeOptions& options) {
+  command
+      .add_option("--listen", options.sockets.listen,
+                  "HOST:PORT for clients, over cleartext HTTP/2; port 0 picks a free one. May be repeated")
+      ->allow_extra_args(false)
+      ->type_name("HOST:PORT");
+  command.add_option("--tls-listen", options.sockets.tls_listen, "HOST:PORT for clients, over TLS. May be repeated")
+      ->allow_extra_args(false)
+      ->type_name("HOST:PORT");
+  command.add_option("--tls-cert", options.tls.cert, "Certificate chain of --tls-listen (PEM)")->type_name("FILE");
+  command.add_option("--tls-key", options.tls.key, "Its private key (PEM)")->type_name("FILE");
+  command.add_option("--tls-client-ca", options.tls.client_ca, "Who may vouch for clients' certificates (PEM)")
+      ->type_name("FILE");
+  command.add_option("--tls-client", options.tls.client, "Whether clients show a certificate")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, TlsClientMode>{{"none", TlsClientMode::kNone},
+                                                                               {"optional", TlsClientMode::kOptional},
+                                                                               {"required", TlsClientMode::kRequired}}))
+      ->type_name("none|optional|required")
+      ->default_str("none");
+  command.add_option("--admin", options.sockets.admin, "HOST:PORT for /metrics /readyz /livez /policy")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  command
+      .add_option("--max-connections", options.listener.max_connections,
+                  "Clients' connections of the whole facade; beyond, they are closed at once")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}))
+      ->capture_default_str();
+}
+
+void add_succession_options(CLI::App& command, ServeOptions& options) {
+  command
+      .add_option("--takeover", options.takeover,
+                  "A Unix socket's path. Given to the running facade and to its successor, the successor takes over\n"
+                  "without a lost call; if nothing runs there, the start is an ordinary one")
+      ->type_name("PATH");
+  add_time(command, "--takeover-timeout", options.takeover_timeout,
+           "How long a successor may take to get ready before this process goes on without it", kDay);
+}
+
+void add_manners(CLI::App& command, ClientManners& manners) {
+  add_time(command, "--client-idle-timeout", manners.idle_timeout,
+           "A client's connection without a call for this long is told to go away; 0: never", 365 * kDay);
+  add_time(command, "--keepalive-interval", manners.keepalive_interval,
+           "PING a client that has been silent for this long; 0: never", 365 * kDay);
+  add_time(command, "--keepalive-timeout", manners.keepalive_timeout, "How long its answer may take", kDay);
+  add_time(command, "--max-connection-age", manners.max_connection_age,
+           "Tell a client's connection of this age (a tenth more or less) to go away; 0: never", 365 * kDay);
+  add_time(command, "--max-connection-age-grace", manners.max_connection_age_grace,
+           "How long its calls may go on then; 0: to their end", 365 * kDay);
+  add_time(command, "--preface-timeout", manners.preface_timeout, "For a new connection to say that it is HTTP/2",
+           kDay);
+  add_time(command, "--head-timeout", manners.head_timeout, "For the head of a request, from its first byte", kDay);
+  add_time(command, "--min-ping-interval", manners.min_ping_interval,
+           "A client that PINGs more often, with no data between, is closed; 0: not judged", kDay);
+}
+
+// What the single options cannot judge. Empty: nothing to complain of.
+std::string check_together(const ServeOptions& options) {
+  const bool tls = !options.sockets.tls_listen.empty();
+  if (tls && (options.tls.cert.empty() || options.tls.key.empty()))
+    return "--tls-listen needs --tls-cert and --tls-key";
+  if (options.tls.client != TlsClientMode::kNone && options.tls.client_ca.empty()) {
+    return "--tls-client needs --tls-client-ca, or there is nobody to vouch for a client's certificate";
+  }
+  if (options.tls.client == TlsClientMode::kNone && !options.tls.client_ca.empty()) {
+    return "--tls-client-ca does nothing without --tls-client optional (or required)";
+  }
+  if (options.manners.keepalive_interval.count() != 0 && options.manners.keepalive_timeout.count() == 0) {
+    return "--keepalive-timeout 0 would close every client at its first PING; --keepalive-interval 0 turns PINGs off";
+  }
+  if (options.manners.preface_timeout.count() == 0) return "--preface-timeout 0 would let no client in";
+  if (options.manners.head_timeout.count() == 0) return "--head-timeout 0 would let no request in";
+  if (options.takeover_timeout.count() == 0) return "--takeover-timeout 0 would let no successor in";
+  return {};
+}
+
+}  // namespace
 
 void add_serve_command(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("serve", "Serve gRPC traffic by a policy");
   auto options = std::make_shared<ServeOptions>();
-  auto drain_seconds = std::make_shared<double>(30.0);
   command->add_option("--policy", options->policy, "The routing policy (YAML); reloaded when it changes and on SIGHUP")
       ->required();
-  command->add_option("--listen", options->listen, "HOST:PORT for clients; port 0 picks a free one")->required();
-  command->add_option("--admin", options->admin, "HOST:PORT for /metrics /readyz /livez /policy")->capture_default_str();
+  add_socket_options(*command, *options);
   command->add_option("--workers", options->workers, "Event loops, one a core")
       ->check(CLI::Range(1u, 256u))
       ->capture_default_str();
@@ -28,23 +127,31 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
                       "Write mismatch traces here, one JSON object a line (mode 0600)");
   command->add_option("--redact-key", options->redact_key, "Key file for hashed values; made if absent (mode 0600)");
   command->add_option("--port-file", options->port_file, "Write the addresses bound here, as JSON, when ready");
-  command->add_option("--drain-timeout", *drain_seconds, "How long calls in flight may go on after SIGTERM: 30s, 500ms, 2m")
-      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"ms", 0.001}, {"s", 1.0}, {"m", 60.0}},
-                                        CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME") &
-                  CLI::Range(0.0, 86400.0))
-      ->type_name("TIME")
-      ->default_str("30s");
+  add_time(*command, "--drain-timeout", options->drain_timeout,
+           "How long calls in flight may go on after SIGTERM, or after a takeover", kDay);
+  add_succession_options(*command, *options);
+  add_manners(*command, options->manners);
   command->footer(
+      "Times are a number and ms, s, m, h or d: 500ms, 30s, 2h.\n\n"
       "Examples:\n"
       "  ficus serve --policy policies/first-step.yaml --listen 127.0.0.1:8080\n"
       "  ficus serve --policy p.yaml --listen 0.0.0.0:8080 --admin 127.0.0.1:9901 --workers 4 \\\n"
-      "      --mismatch-log mismatches.jsonl --redact-key redact.key\n\n"
+      "      --mismatch-log mismatches.jsonl --redact-key redact.key --takeover /run/ficus/takeover.sock\n\n"
       "Signals: SIGHUP reads the policy again; SIGTERM and SIGINT drain and stop,\n"
       "a second one stops at once.\n"
-      "Exit codes: 0 stopped, every call ended by itself; 1 the policy was refused; 2 wrong usage, or it could not\n"
-      "start; 4 stopped, and the drain timeout cut calls off.");
-  command->callback([options, drain_seconds, &context] {
-    options->drain_timeout = std::chrono::milliseconds(static_cast<std::int64_t>(*drain_seconds * 1000));
+      "Sockets that systemd passes (FileDescriptorName= listen, tls or admin) stand for the options of their kind.\n"
+      "Exit codes: 0 stopped or replaced by a successor, every call ended by itself; 1 the policy was refused, also "
+      "one\n"
+      "that would give a write another owner than the running facade does; 2 wrong usage, or it could not start or "
+      "not\n"
+      "take over (the running facade goes on); 4 stopped or replaced, and the drain timeout cut calls off.");
+  command->callback([command, options, &context] {
+    options->sockets.admin_given = command->count("--admin") != 0;
+    if (const std::string wrong = check_together(*options); !wrong.empty()) {
+      context.err << "ficus serve: " << wrong << '\n';
+      context.exit_code = kExitUsage;
+      return;
+    }
     context.exit_code = serve(*options);
   });
 }

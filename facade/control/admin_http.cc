@@ -92,12 +92,18 @@ struct AdminHttp::Impl : std::enable_shared_from_this<AdminHttp::Impl> {
   asio::steady_timer accept_pause;
   std::set<Session*> sessions;  // each is kept alive by what it waits for
   bool closed = false;
+  bool borrowed = false;   // the acceptor's descriptor is another's
+  bool accepting = false;  // wants connections
+  bool waiting = false;    // an accept or a pause is under way
+  bool leaving = false;    // each connection ends with its answer
 
   void count_limit(std::string_view limit) const {
     if (!closed && handlers.limit_hit) handlers.limit_hit(limit);
   }
   Answer answer(std::string_view path) const;
   void accept();
+  void stop_accepting();
+  void leave();
   void close();
 };
 
@@ -112,6 +118,7 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
 
   void start() { read_head(); }
   void close() { stream_.close(); }
+  bool idle() const { return idle_; }
 
  private:
   // Between requests: waits for the first byte with the longer, idle timeout.
@@ -120,8 +127,10 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
       read_head();
       return;
     }
+    idle_ = true;
     stream_.expires_after(server_->timeouts.idle);
     stream_.async_read_some(buffer_.prepare(1024), [self = shared_from_this()](beast::error_code error, std::size_t n) {
+      self->idle_ = false;
       if (error || self->server_->closed) return;
       self->buffer_.commit(n);
       self->read_head();
@@ -176,6 +185,7 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
   }
 
   void respond(Answer answer, bool keep) {
+    keep = keep && !server_->leaving;
     response_ = {};
     response_.result(answer.status);
     response_.version(11);
@@ -199,7 +209,7 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
       if (self->server_->closed) return;
       if (error == beast::error::timeout) self->server_->count_limit("admin_request_time");
       if (error) return;
-      if (keep) {
+      if (keep && !self->server_->leaving) {
         self->await_request();
       } else {
         self->finish();
@@ -231,6 +241,7 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
   std::optional<http::request_parser<http::empty_body>> parser_;
   http::response<http::string_body> response_;
   std::optional<http::response_serializer<http::string_body>> serializer_;
+  bool idle_ = false;  // between two requests
   std::array<char, 4096> drained_;
   std::size_t drained_bytes_ = 0;
 };
@@ -256,15 +267,25 @@ Answer AdminHttp::Impl::answer(std::string_view path) const {
 }
 
 void AdminHttp::Impl::accept() {
+  accepting = true;
+  if (waiting) return;
+  waiting = true;
   acceptor.async_accept([self = shared_from_this()](error_code error, tcp::socket socket) {
-    if (self->closed || error == asio::error::operation_aborted) return;
+    self->waiting = false;
+    if (self->closed) return;
+    if (error == asio::error::operation_aborted) {
+      if (self->accepting) self->accept();
+      return;
+    }
     if (error) {
       // Out of descriptors, most likely: accepting again at once would only spin.
       log_event(LogLevel::kWarn, "admin_accept_failed", "the admin address cannot take a connection",
                 {{"why", error.message()}});
+      self->waiting = true;
       self->accept_pause.expires_after(kAcceptPause);
-      self->accept_pause.async_wait([self](error_code stopped) {
-        if (!stopped && !self->closed) self->accept();
+      self->accept_pause.async_wait([self](error_code) {
+        self->waiting = false;
+        if (self->accepting && !self->closed) self->accept();
       });
       return;
     }
@@ -275,14 +296,36 @@ void AdminHttp::Impl::accept() {
     } else {
       std::make_shared<Session>(self, std::move(socket))->start();
     }
-    self->accept();
+    if (self->accepting) self->accept();
   });
+}
+
+void AdminHttp::Impl::stop_accepting() {
+  accepting = false;
+  error_code ignored;
+  acceptor.cancel(ignored);
+  accept_pause.cancel();
+}
+
+void AdminHttp::Impl::leave() {
+  stop_accepting();
+  leaving = true;
+  error_code ignored;
+  if (borrowed && acceptor.is_open()) acceptor.release(ignored);
+  for (Session* session : sessions) {
+    if (session->idle()) session->close();
+  }
 }
 
 void AdminHttp::Impl::close() {
   closed = true;
+  accepting = false;
   error_code ignored;
-  acceptor.close(ignored);
+  if (borrowed && acceptor.is_open()) {
+    acceptor.release(ignored);
+  } else {
+    acceptor.close(ignored);
+  }
   accept_pause.cancel();
   for (Session* session : sessions) session->close();
 }
@@ -296,6 +339,20 @@ AdminHttp::AdminHttp(asio::io_context& control, AdminHandlers handlers, Timeouts
 AdminHttp::~AdminHttp() { close(); }
 
 void AdminHttp::close() { impl_->close(); }
+void AdminHttp::accept() { impl_->accept(); }
+void AdminHttp::pause() { impl_->stop_accepting(); }
+void AdminHttp::leave() { impl_->leave(); }
+
+Result<void, std::string> AdminHttp::use(int descriptor, bool ipv6) {
+  error_code error;
+  impl_->acceptor.assign(ipv6 ? tcp::v6() : tcp::v4(), descriptor, error);
+  if (!error) {
+    impl_->borrowed = true;
+    impl_->acceptor.non_blocking(true, error);
+  }
+  if (error) return fail(error.message());
+  return {};
+}
 
 Result<std::uint16_t, std::string> AdminHttp::listen(const std::string& host, std::uint16_t port) {
   std::string bare = host;

@@ -46,6 +46,16 @@ class AdminHttp {
   // Binds and listens; gives the port bound (of port 0: one that is free). `host` is an address, with or without
   // brackets, or a name (resolved here, blocking). Error: a sentence ("127.0.0.1:9901: Address already in use").
   Result<std::uint16_t, std::string> listen(const std::string& host, std::uint16_t port);
+  // Uses a listening, non-blocking TCP socket instead, borrowed: its owner keeps it open until after close() or leave(),
+  // and may share it with a successor. Does not begin to accept. Error: a sentence.
+  Result<void, std::string> use(int descriptor, bool ipv6);
+  // Begins to accept, also after pause(). On the control thread, or before it runs.
+  void accept();
+  // Accepts no more; what is open goes on. On the control thread.
+  void pause();
+  // Accepts no more; answers what is being asked and then closes each connection, idle ones now: the next request goes
+  // to the successor. On the control thread.
+  void leave();
   // Stops accepting and closes what is open. On the control thread.
   void close();
 

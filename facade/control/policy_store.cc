@@ -95,6 +95,15 @@ Diagnostic owner_move_diagnostic(const Policy& next, const OwnerDiff& diff) {
   return diagnostic;
 }
 
+// The same at a takeover: the other process serves writes by its policy until it has drained.
+Diagnostic predecessor_owner_diagnostic(const Policy& next, const OwnerDiff& diff) {
+  Diagnostic diagnostic = owner_move_diagnostic(next, diff);
+  diagnostic.hint =
+      "two owners at once: the facade that this one takes over from still serves by its policy; stop it (SIGTERM, it "
+      "drains), then start this one";
+  return diagnostic;
+}
+
 }  // namespace
 
 struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
@@ -117,6 +126,7 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
         options(std::move(given)),
         publisher(to),
         shard(metrics.add_shard()),
+        predecessor(options.predecessor),
         watcher(io, {options.settle, options.poll, options.use_inotify}, [this] { reload_now("file_changed"); }) {
     // Zero is a value too: an alert on refused reloads needs the series before the first.
     for (const char* outcome : {"applied", "unchanged", "refused"}) shard.counter(families::kReloads, {outcome});
@@ -127,7 +137,11 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
   const PolicyStoreOptions options;
   Publisher& publisher;
   MetricsShard& shard;
+  std::shared_ptr<const Policy> predecessor;  // of a process that serves beside us
   FileWatcher watcher;
+  bool refused_for_predecessor = false;  // the last reload, for no other reason
+  bool held = false;
+  std::optional<std::string> held_trigger;  // of the reload that waits for release()
   bool watching = false;
   bool closed = false;
   std::vector<std::string> files;  // of the last load, good or bad
@@ -147,6 +161,10 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
   Result<void, LoadFailure> load_first() {
     auto loaded = load_policy(options.path, load_options(options.load.generation));
     if (!loaded) return fail(std::move(loaded.error()));
+    if (auto refused = refused_beside_predecessor(loaded->table->policy()); !refused.empty()) {
+      refused.insert(refused.end(), loaded->warnings.begin(), loaded->warnings.end());
+      return fail(LoadFailure{std::move(refused), false, std::move(loaded->files), std::move(loaded->stamps)});
+    }
     log_diagnostics(loaded->warnings);
     log_event(LogLevel::kInfo, "policy_loaded", "the first policy is in force",
               {{"file", options.path},
@@ -156,6 +174,15 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
     remember_files(loaded->files, loaded->stamps);
     publish(*std::move(loaded), [] {});
     return {};
+  }
+
+  // What keeps `next` from serving beside the predecessor; empty: nothing.
+  std::vector<Diagnostic> refused_beside_predecessor(const Policy& next) const {
+    if (predecessor == nullptr) return {};
+    const OwnerDiff diff = diff_owners(*predecessor, next);
+    std::vector<Diagnostic> refused = check_epoch(*predecessor, next, diff);
+    if (refused.empty() && diff.any()) refused.push_back(predecessor_owner_diagnostic(next, diff));
+    return refused;
   }
 
   void remember_files(std::vector<std::string> now_files, std::vector<FileStamp> now_stamps) {
@@ -208,6 +235,13 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
   void reload_now(std::string_view trigger) {
     if (closed) return;
     FICUS_CHECK(in_force.table != nullptr) << "reload before load_first";
+    if (held) {
+      log_event(LogLevel::kInfo, "policy_reload_held", "a successor is starting; the policy is read again if it fails",
+                {{"trigger", trigger}});
+      held_trigger = trigger;
+      return;
+    }
+    refused_for_predecessor = false;
     const auto current = in_force.table;
     auto loaded = load_policy(options.path, load_options(current->generation() + 1));
     if (!loaded) {
@@ -226,6 +260,10 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
     const OwnerDiff diff = diff_owners(current->policy(), next);
     std::vector<Diagnostic> refused = check_epoch(current->policy(), next, diff);
     if (refused.empty() && diff.any()) refused.push_back(owner_move_diagnostic(next, diff));
+    if (refused.empty()) {
+      refused = refused_beside_predecessor(next);
+      refused_for_predecessor = !refused.empty();
+    }
     if (!refused.empty()) {
       refused.insert(refused.end(), loaded->warnings.begin(), loaded->warnings.end());
       refuse(trigger, std::move(refused));
@@ -253,6 +291,18 @@ void PolicyStore::watch() {
   FICUS_CHECK(impl_->in_force.table != nullptr) << "watch before load_first";
   impl_->watching = true;
   impl_->watcher.watch(impl_->files, impl_->stamps);
+}
+
+void PolicyStore::predecessor_gone() {
+  impl_->predecessor = nullptr;
+  if (impl_->refused_for_predecessor) impl_->reload_now("predecessor_gone");
+}
+
+void PolicyStore::hold() { impl_->held = true; }
+
+void PolicyStore::release() {
+  impl_->held = false;
+  if (const auto trigger = std::exchange(impl_->held_trigger, std::nullopt)) impl_->reload_now(*trigger);
 }
 
 void PolicyStore::reload() {

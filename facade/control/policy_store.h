@@ -1,5 +1,6 @@
 // The policy in force and how it changes: first load, reload on SIGHUP and when a file changes. POLICY 8: the epoch
-// rule holds from the first load on; a reload that moves an owner is refused until hand-over exists.
+// rule holds from the first load on; a reload that moves an owner is refused until hand-over exists, and so is a first
+// load that moves one away from what a process serves by that this one takes over from.
 // A bad file: every diagnostic is logged and counted, and the policy in force stays. The same bytes: counted
 // `unchanged`. Thread: its own control thread (an io_context with one thread), which `main` runs. Loading blocks that
 // thread: about 0.2 s for a policy with 100,000 tenants.
@@ -27,6 +28,10 @@ struct PolicyStoreOptions {
   std::chrono::milliseconds settle{200};  // a changed file must stand still this long before it is read
   std::chrono::milliseconds poll{5000};   // how often to look without an event; see file_watcher.h
   bool use_inotify = true;
+  // The policy in force in a process that serves beside this one until it has drained (the one we take over from): a
+  // policy that gives a write another owner than this one does is refused, at first and at each reload, until
+  // predecessor_gone(). Null: there is none.
+  std::shared_ptr<const Policy> predecessor;
 };
 
 class PolicyStore {
@@ -42,6 +47,12 @@ class PolicyStore {
   void watch();
   // Reads again now (SIGHUP), without waiting for anything to stand still. After load_first(). Any thread.
   void reload();
+  // The predecessor serves no more. On the control thread.
+  void predecessor_gone();
+  // From hold() to release() the policy in force does not change: a successor is checking its own against it. A reload
+  // asked for meanwhile happens at release(). On the control thread.
+  void hold();
+  void release();
   // For /policy: name, hash, generation, since when, files (names only), warnings, the last reload with its
   // diagnostics, and the policy as canonical YAML without values that may be secrets. Any thread.
   std::string describe_json() const;

@@ -1,106 +1,151 @@
 #include "facade/net/listener.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "facade/base/log.h"
 #include "facade/metrics/families.h"
 
 namespace ficus {
 
-Result<HostPort, std::string> parse_host_port(std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  HostPort address;
-  const std::string hint = " (write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080)";
-  if (colon == std::string_view::npos) return fail("\"" + std::string(text) + "\" has no port" + hint);
-  std::string_view host = text.substr(0, colon);
-  const std::string_view port = text.substr(colon + 1);
-  if (host.size() > 1 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find(':') != std::string_view::npos) {
-    return fail("\"" + std::string(text) + "\": an IPv6 address stands in brackets" + hint);
+// One listening socket. The acceptor borrows the descriptor: `socket` owns it, so that it can be handed over.
+struct Listener::Door {
+  Door(asio::io_context& io, ListenSocket s, ClientSocketKind k)
+      : socket(std::move(s)), kind(std::move(k)), acceptor(io), pause(io) {}
+  ~Door() { close(); }
+
+  // release() and not close(): a successor may hold the same open file description, which would then stay in our epoll
+  // set although our descriptor is gone.
+  void close() {
+    pause.cancel();
+    error_code ignored;
+    if (acceptor.is_open()) acceptor.release(ignored);
+    socket.fd.reset();
   }
-  if (host.empty()) return fail("\"" + std::string(text) + "\" has no host" + hint);
-  const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), address.port);
-  if (ec != std::errc() || end != port.data() + port.size() || port.empty()) {
-    return fail("\"" + std::string(port) + "\" is no port between 0 and 65535" + hint);
-  }
-  address.host = host;
-  return address;
-}
 
-std::string to_string(const HostPort& address) {
-  const bool v6 = address.host.find(':') != std::string::npos;
-  return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
-}
+  ListenSocket socket;
+  ClientSocketKind kind;
+  tcp::acceptor acceptor;
+  asio::steady_timer pause;
+  bool waiting = false;  // an accept or a pause is under way
+};
 
-Listener::Listener(std::vector<Worker*> workers)
-    : workers_(std::move(workers)), acceptor_(workers_.front()->io()), pause_(workers_.front()->io()) {}
+Listener::Listener(std::vector<Worker*> workers, ListenerOptions options)
+    : workers_(std::move(workers)), options_(options) {}
 
-Result<std::uint16_t, std::string> Listener::listen(const HostPort& address) {
-  const std::string what = "cannot listen on " + to_string(address) + ": ";
+Listener::~Listener() = default;
+
+Result<void, std::string> Listener::add(ListenSocket socket, ClientSocketKind kind) {
+  auto door = std::make_unique<Door>(workers_.front()->io(), std::move(socket), std::move(kind));
+  const bool ipv6 = door->socket.bound.host.find(':') != std::string::npos;
   error_code ec;
-  tcp::resolver resolver(workers_.front()->io());
-  const auto found = resolver.resolve(address.host, std::to_string(address.port), tcp::resolver::passive, ec);
-  if (ec || found.empty()) return fail(what + "no such host");
-  const tcp::endpoint endpoint = found.begin()->endpoint();
-  acceptor_.open(endpoint.protocol(), ec);
-  // SO_REUSEADDR lets a restart take over a port whose old connections linger; on Linux it does not let two listen.
-  if (!ec) acceptor_.set_option(tcp::acceptor::reuse_address(true), ec);
-  if (!ec) acceptor_.bind(endpoint, ec);
-  if (!ec) acceptor_.listen(kBacklog, ec);
-  if (!ec) acceptor_.non_blocking(true, ec);
-  if (ec) {
-    std::string why = ec.message();
-    std::transform(why.begin(), why.begin() + 1, why.begin(), [](unsigned char c) { return std::tolower(c); });
-    if (ec == asio::error::address_in_use) why += " (is another ficus, or another program, listening there?)";
-    if (ec == asio::error::access_denied) why += " (ports below 1024 need the right to bind them)";
-    return fail(what + why);
-  }
-  return acceptor_.local_endpoint().port();
+  door->acceptor.assign(ipv6 ? tcp::v6() : tcp::v4(), door->socket.fd.get(), ec);
+  if (!ec) door->acceptor.non_blocking(true, ec);
+  if (ec) return fail("cannot accept on " + to_string(door->socket.bound) + ": " + ec.message());
+  doors_.push_back(std::move(door));
+  return {};
 }
 
-void Listener::start() { accept_more(); }
+std::vector<const ListenSocket*> Listener::sockets() const {
+  std::vector<const ListenSocket*> sockets;
+  for (const auto& door : doors_) sockets.push_back(&door->socket);
+  return sockets;
+}
 
-void Listener::accept_more() {
-  acceptor_.async_accept([this](error_code ec, tcp::socket socket) {
-    if (ec == asio::error::operation_aborted || !acceptor_.is_open()) return;
-    if (!ec) {
-      Worker* least = *std::min_element(workers_.begin(), workers_.end(), [](const Worker* a, const Worker* b) {
-        return a->client_connections() < b->client_connections();
-      });
-      error_code released;
-      const bool ipv6 = socket.local_endpoint(released).protocol() == tcp::v6();
-      const int descriptor = socket.release(released);
-      if (!released) least->adopt_client(descriptor, ipv6);
-    } else if (ec == asio::error::no_descriptors || ec == boost::system::errc::too_many_files_open_in_system ||
-               ec == asio::error::no_memory || ec == asio::error::no_buffer_space) {
-      workers_.front()->metrics().counter(families::kLimits, {"file_descriptors"}).add();
-      log_event(LogLevel::kError, "accept_failed", "cannot accept clients; raise the limit of open files (ulimit -n)",
-                {{"errno", ec.message()}});
-      pause_.expires_after(kAcceptPause);
-      pause_.async_wait([this](error_code paused) {
-        if (!paused) accept_more();
-      });
+void Listener::start() {
+  accepting_ = true;
+  for (const auto& door : doors_) {
+    if (!door->waiting) accept_more(*door);
+  }
+}
+
+void Listener::pause() {
+  accepting_ = false;
+  for (const auto& door : doors_) {
+    error_code ignored;
+    door->acceptor.cancel(ignored);
+    door->pause.cancel();
+  }
+}
+
+bool Listener::may_log(std::chrono::steady_clock::time_point& last) const {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last < kLogPause) return false;
+  last = now;
+  return true;
+}
+
+std::size_t Listener::clients() const {
+  std::size_t count = 0;
+  for (const Worker* worker : workers_) count += worker->client_connections();
+  return count;
+}
+
+void Listener::accept_more(Door& door) {
+  door.waiting = true;
+  door.acceptor.async_accept([this, &door](error_code ec, tcp::socket socket) {
+    door.waiting = false;
+    if (!ec) hand_on(door, std::move(socket));
+    if (!accepting_ || !door.acceptor.is_open()) return;
+    if (ec == asio::error::no_descriptors || ec == boost::system::errc::too_many_files_open_in_system ||
+        ec == asio::error::no_memory || ec == asio::error::no_buffer_space) {
+      on_accept_failed(door, ec);
       return;
     }
-    accept_more();
+    accept_more(door);
+  });
+}
+
+void Listener::hand_on(Door& door, tcp::socket socket) {
+  error_code ec;
+  if (clients() >= options_.max_connections) {
+    workers_.front()->metrics().counter(families::kLimits, {"client_connections"}).add();
+    if (may_log(full_logged_)) {
+      log_event(LogLevel::kWarn, "client_connections_full",
+                "new clients are turned away; raise --max-connections, or look who holds so many connections",
+                {{"max_connections", options_.max_connections}});
+    }
+    socket.close(ec);
+    return;
+  }
+  Worker* least = *std::min_element(workers_.begin(), workers_.end(), [](const Worker* a, const Worker* b) {
+    return a->client_connections() < b->client_connections();
+  });
+  const bool ipv6 = socket.local_endpoint(ec).protocol() == tcp::v6();
+  const int descriptor = socket.release(ec);
+  if (!ec) least->adopt_client({descriptor, ipv6, door.kind});
+}
+
+void Listener::on_accept_failed(Door& door, error_code ec) {
+  workers_.front()->metrics().counter(families::kLimits, {"file_descriptors"}).add();
+  if (may_log(failure_logged_)) {
+    log_event(LogLevel::kError, "accept_failed", "cannot accept clients; raise the limit of open files (ulimit -Hn)",
+              {{"listen", to_string(door.socket.bound)}, {"errno", ec.message()}});
+  }
+  door.waiting = true;
+  door.pause.expires_after(kAcceptPause);
+  door.pause.async_wait([this, &door](error_code) {
+    door.waiting = false;
+    if (accepting_ && door.acceptor.is_open()) accept_more(door);
   });
 }
 
 void Listener::stop() {
-  error_code ec;
-  pause_.cancel();
-  // Closing a listener resets what is queued on it, so take that first.
-  for (;;) {
-    tcp::socket socket(workers_.front()->io());
-    acceptor_.accept(socket, ec);
-    if (ec) break;
-    const bool ipv6 = socket.local_endpoint(ec).protocol() == tcp::v6();
-    const int descriptor = socket.release(ec);
-    if (!ec) workers_.front()->adopt_client(descriptor, ipv6);
+  accepting_ = false;
+  for (const auto& door : doors_) {
+    while (door->acceptor.is_open()) {
+      tcp::socket socket(workers_.front()->io());
+      error_code ec;
+      door->acceptor.accept(socket, ec);
+      if (ec) break;
+      hand_on(*door, std::move(socket));
+    }
+    door->close();
   }
-  acceptor_.close(ec);
+}
+
+void Listener::leave() {
+  accepting_ = false;
+  for (const auto& door : doors_) door->close();
 }
 
 }  // namespace ficus

@@ -7,8 +7,9 @@
 
 namespace ficus {
 
-Worker::Worker(unsigned index, MetricsShard& metrics, const H2Limits& limits, OnceGate& once)
-    : index_(index), metrics_(metrics), limits_(limits), once_(once) {}
+Worker::Worker(unsigned index, MetricsShard& metrics, const H2Limits& limits, const ClientManners& manners,
+               OnceGate& once)
+    : index_(index), metrics_(metrics), limits_(limits), manners_(manners), once_(once) {}
 
 Worker::~Worker() = default;
 
@@ -26,14 +27,14 @@ void Worker::stop_loop() {
   io_.stop();
 }
 
-void Worker::adopt_client(int descriptor, bool ipv6) {
+void Worker::adopt_client(ClientSocket client) {
   client_connections_.fetch_add(1, std::memory_order_relaxed);
-  post([this, descriptor, ipv6] {
+  post([this, client = std::move(client)] {
     tcp::socket socket(io_);
     error_code ec;
-    socket.assign(ipv6 ? tcp::v6() : tcp::v4(), descriptor, ec);
+    socket.assign(client.ipv6 ? tcp::v6() : tcp::v4(), client.descriptor, ec);
     if (ec) {
-      ::close(descriptor);
+      ::close(client.descriptor);
       client_connections_.fetch_sub(1, std::memory_order_relaxed);
       log_event(LogLevel::kWarn, "client_connection_lost", "an accepted connection could not be taken over",
                 {{"errno", ec.message()}});

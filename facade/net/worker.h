@@ -16,6 +16,8 @@
 #include "facade/h2/stream_events.h"
 #include "facade/metrics/metrics.h"
 #include "facade/net/asio.h"
+#include "facade/net/client_socket.h"
+#include "facade/net/h2_manners.h"
 #include "facade/net/once_gate.h"
 #include "facade/net/timer_queue.h"
 
@@ -31,7 +33,7 @@ using MakeStreamEvents = std::function<std::unique_ptr<StreamEvents>(H2Stream&)>
 class Worker {
  public:
   // All outlive the worker; `once` is shared by all workers.
-  Worker(unsigned index, MetricsShard& metrics, const H2Limits& limits, OnceGate& once);
+  Worker(unsigned index, MetricsShard& metrics, const H2Limits& limits, const ClientManners& manners, OnceGate& once);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -50,14 +52,15 @@ class Worker {
   }
   // Clients' connections, for the listener to choose by.
   std::size_t client_connections() const noexcept { return client_connections_.load(std::memory_order_relaxed); }
-  // Takes an accepted socket over (a native descriptor, owned from now on).
-  void adopt_client(int descriptor, bool ipv6);
+  // Takes an accepted socket over (its descriptor is owned from now on).
+  void adopt_client(ClientSocket socket);
   unsigned index() const noexcept { return index_; }
 
   // ---- this worker's thread ----
   asio::io_context& io() noexcept { return io_; }
   MetricsShard& metrics() noexcept { return metrics_; }
   const H2Limits& limits() const noexcept { return limits_; }
+  const ClientManners& manners() const noexcept { return manners_; }
   ChunkPool& chunks() noexcept { return chunks_; }
   OutBlockPool& out_blocks() noexcept { return out_blocks_; }
   TimerQueue& timers() noexcept { return timers_; }
@@ -96,6 +99,7 @@ class Worker {
   const unsigned index_;
   MetricsShard& metrics_;
   const H2Limits& limits_;
+  const ClientManners& manners_;
   OnceGate& once_;
   // A turn's worth of a busy connection; larger ones leave the nearer caches.
   static constexpr std::size_t kReadBytes = 64 * 1024;
