@@ -1,6 +1,8 @@
 // The options of `ficus serve`.
 #include <CLI/CLI.hpp>
 
+#include <cmath>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,22 +17,27 @@ using std::chrono::milliseconds;
 
 constexpr double kDay = 86400.0;
 
-// "30s", "500ms", "2m"; a number alone is seconds. What stands in `to` is the default, shown in --help.
+// "2h", "30s", "500ms": in the largest unit that is whole.
+std::string shown(milliseconds time) {
+  const std::int64_t ms = time.count();
+  if (ms == 0) return "0";
+  if (ms % 3'600'000 == 0) return std::to_string(ms / 3'600'000) + "h";
+  if (ms % 60'000 == 0) return std::to_string(ms / 60'000) + "m";
+  return ms % 1000 == 0 ? std::to_string(ms / 1000) + "s" : std::to_string(ms) + "ms";
+}
+
+// A number with its unit; alone it is seconds. What stands in `to` is the default, shown in --help.
 void add_time(CLI::App& command, const std::string& name, milliseconds& to, const std::string& what,
               double max_seconds) {
-  const auto seconds = std::make_shared<double>();
-  std::string shown = std::to_string(to.count()) + "ms";
-  if (to.count() % 1000 == 0) shown = std::to_string(to.count() / 1000) + "s";
   const std::map<std::string, double> units{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", kDay}};
-  command.add_option(name, *seconds, what)
-      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME") &
-                  CLI::Range(0.0, max_seconds))
-      ->each([seconds, &to](const std::string& text) {
-        *seconds = std::stod(text);
-        to = milliseconds(static_cast<std::int64_t>(*seconds * 1000));
-      })
+  CLI::Validator time = CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME") &
+                        CLI::Range(0.0, max_seconds);
+  command
+      .add_option_function<double>(
+          name, [&to](double seconds) { to = milliseconds(std::llround(seconds * 1000)); }, what)
+      ->transform(time.description(""))
       ->type_name("TIME")
-      ->default_str(shown);
+      ->default_str(shown(to));
 }
 
 void add_socket_options(CLI::App& command, ServeOptions& options) {
