@@ -6,10 +6,12 @@
 #include <mutex>
 #include <optional>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
 #include <google/protobuf/util/json_util.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -137,17 +139,49 @@ struct JsonlSink::Impl {
     dropped_since_complaint = 0;
   }
 
+  // During a takeover two processes write one log. What is more than one system call (taking back half a line,
+  // rotating) is done by one at a time: whoever holds the file's lock. A stranger's lock costs patience once a line and
+  // no more: then we write all the same, since O_APPEND alone keeps lines whole in all but a full disk. Closing
+  // unlocks.
+  void lock_file() {
+    constexpr auto kPatience = std::chrono::milliseconds(50), kPause = std::chrono::milliseconds(1);
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR) &&
+           std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+  void unlock_file() const {
+    if (fd >= 0) ::flock(fd, LOCK_UN);
+  }
+
+  // Gives 0 with the file of that name open and locked, or the errno. Twice: it may be rotated while we wait.
+  int open_and_lock() {
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      if (fd < 0) {
+        if (const int error = open_file(); error != 0) return error;
+      }
+      lock_file();
+      if (!moved_away()) return 0;
+      close_file();
+    }
+    return open_file();
+  }
+
   void write_line(const std::string& line) {
     const std::lock_guard lock(mutex);
-    if (fd >= 0 && moved_away()) close_file();
-    if (fd >= 0 && size > 0 && size + line.size() > options.max_bytes) rotate();
-    if (fd < 0) {
-      if (const int error = open_file(); error != 0) {
-        drop(is_full(error) ? "disk_full" : "open_failed", error);
-        return;
-      }
+    int error = open_and_lock();
+    if (error == 0 && size > 0 && size + line.size() > options.max_bytes) {
+      rotate();
+      error = open_and_lock();
     }
-    if (const int error = append(line); error != 0) {
+    if (error != 0) {
+      drop(is_full(error) ? "disk_full" : "open_failed", error);
+      return;
+    }
+    error = append(line);
+    unlock_file();
+    if (error != 0) {
       drop(is_full(error) ? "disk_full" : error == EAGAIN ? "reader_stalled" : "io_error", error);
       return;
     }

@@ -26,7 +26,8 @@ struct JsonlSinkOptions {
 // goes to a new file of the name. Rotating: path -> path.1 -> path.2 ...; if it fails, the file grows on. What cannot
 // be written is counted in ficus_traces_total{outcome="dropped"} by reason (disk_full, io_error, open_failed,
 // unprintable) and logged at most once every `complain_every`; each trace tries anew, so writing goes on by itself once
-// there is space. A process limit on file sizes counts as a full disk where SIGXFSZ is ignored.
+// there is space. Two processes may write one file (a facade and its successor): they rotate and mend one at a time, by a
+// lock on the file (flock). A process limit on file sizes counts as a full disk where SIGXFSZ is ignored.
 class JsonlSink : public MismatchSink {
  public:
   using Clock = std::function<std::chrono::steady_clock::time_point()>;

@@ -5,13 +5,17 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <set>
 #include <thread>
 
 #include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "facade/metrics/families.h"
 
@@ -248,6 +252,46 @@ TEST_F(JsonlSinkTest, APipeNobodyReadsCostsTracesAndNeverWaits) {
   for (int i = 0; i < 3000; ++i) sink->write(trace(std::string(32, 'a')));
   EXPECT_NE(metric("ficus_traces_total{outcome=\"dropped\",reason=\"reader_stalled\"}"), "");
   EXPECT_NE(metric("ficus_traces_total{outcome=\"written\",reason=\"\"}"), "");
+}
+
+TEST_F(JsonlSinkTest, TwoWritersOfOneLogLoseAndTearNothingWhileItRotates) {
+  // A facade and its successor: two sinks, as two processes have them.
+  options_.max_bytes = 2000;
+  options_.keep = 400;
+  constexpr int kEach = 400;
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < 2; ++writer) {
+    writers.emplace_back([this, writer] {
+      const auto sink = JsonlSink::open(options_, metrics_);
+      ASSERT_TRUE(sink) << sink.error();
+      for (int i = 0; i < kEach; ++i) (*sink)->write(trace(std::to_string(writer) + "-" + std::to_string(i)));
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  std::set<std::string> seen;
+  std::size_t lines = 0, files = 0;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    const std::string name = entry.path().filename();
+    ++files;
+    for (const std::string& id : ids(name.substr(std::string("mismatches.jsonl").size()))) {
+      EXPECT_NE(id, "torn") << name;
+      seen.insert(id);
+      ++lines;
+    }
+    EXPECT_LE(fs::file_size(entry.path()), options_.max_bytes) << name;
+  }
+  EXPECT_EQ(lines, 2u * kEach);
+  EXPECT_EQ(seen.size(), 2u * kEach);
+  EXPECT_GT(files, 5u) << "never rotated: this shows nothing";
+}
+
+TEST_F(JsonlSinkTest, AStrangersLockOnTheLogCostsNoTrace) {
+  const auto sink = open();
+  const int fd = ::open(options_.path.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(::flock(fd, LOCK_EX), 0);
+  sink->write(trace("a"));
+  EXPECT_THAT(ids(), ElementsAre("a"));
+  ::close(fd);
 }
 
 }  // namespace
