@@ -67,7 +67,8 @@ bool write_port_file(const std::string& path, const std::string& listen, const s
 
 class Server {
  public:
-  explicit Server(const ServeOptions& options) : options_(options) {}
+  Server(const ServeOptions& options, std::vector<ListenSocket> inherited)
+      : options_(options), inherited_(std::move(inherited)) {}
   int run();
 
  private:
@@ -88,6 +89,7 @@ class Server {
   void stop();
 
   const ServeOptions& options_;
+  std::vector<ListenSocket> inherited_;  // until find_sockets()
   const H2Limits limits_;
   OnceGate once_;
   Metrics metrics_;
@@ -116,9 +118,7 @@ class Server {
 
 // Which sockets, and where from: the service manager, a facade that runs already, or to be bound.
 Result<void, std::string> Server::find_sockets() {
-  auto inherited = take_inherited_sockets();
-  if (!inherited) return fail(inherited.error());
-  auto plan = plan_sockets(options_.sockets, *std::move(inherited));
+  auto plan = plan_sockets(options_.sockets, std::move(inherited_));
   if (!plan) return fail(plan.error());
   plan_ = *std::move(plan);
   for (const ListenSocket& socket : plan_.sockets) {
@@ -489,7 +489,10 @@ void Server::stop() {
 int serve(const ServeOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes costs traces, not the process
-  return Server(options).run();
+  // Before any descriptor of ours is opened: one that was promised and not passed must not turn out to be ours.
+  auto inherited = take_inherited_sockets();
+  if (!inherited) return cannot_start(inherited.error());
+  return Server(options, *std::move(inherited)).run();
 }
 
 }  // namespace ficus

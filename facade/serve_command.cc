@@ -30,8 +30,8 @@ std::string shown(milliseconds time) {
 void add_time(CLI::App& command, const std::string& name, milliseconds& to, const std::string& what,
               double max_seconds) {
   const std::map<std::string, double> units{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", kDay}};
-  CLI::Validator time = CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME") &
-                        CLI::Range(0.0, max_seconds);
+  CLI::Validator time =
+      CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME") & CLI::Range(0.0, max_seconds);
   command
       .add_option_function<double>(
           name, [&to](double seconds) { to = milliseconds(std::llround(seconds * 1000)); }, what)

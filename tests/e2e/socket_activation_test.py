@@ -36,6 +36,11 @@ class SocketActivationTest(unittest.TestCase):
         with open(self.policy, "w", encoding="utf-8") as file:
             file.write(pass_through_policy("127.0.0.1:1"))
 
+    def listening(self):
+        sock, address = listening()
+        self.addCleanup(sock.close)
+        return sock, address
+
     def start(self, sockets, flags, **environment):
         variables = dict(os.environ, LISTEN_FDS=str(len(sockets)))
         variables.update(environment)
@@ -57,11 +62,12 @@ class SocketActivationTest(unittest.TestCase):
         self.assertIn(words, self.log())
 
     def test_named_sockets_are_served_and_the_manager_is_told(self):
-        client, client_at = listening()
-        admin, admin_at = listening()
+        client, client_at = self.listening()
+        admin, admin_at = self.listening()
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         manager.bind(os.path.join(self.dir.name, "notify"))
         manager.settimeout(15)
+        self.addCleanup(manager.close)
         process = self.start([client, admin], [], LISTEN_FDNAMES="listen:admin",
                              NOTIFY_SOCKET=os.path.join(self.dir.name, "notify"))
         self.assertEqual(manager.recv(100), b"READY=1", self.log())
@@ -77,19 +83,20 @@ class SocketActivationTest(unittest.TestCase):
         self.assertEqual(process.wait(15), 0, self.log())
 
     def test_an_abstract_notify_socket_works_too(self):
-        client, _ = listening()
+        client, _ = self.listening()
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         name = "ficus-activation-%d" % os.getpid()
         manager.bind("\0" + name)
         manager.settimeout(15)
+        self.addCleanup(manager.close)
         process = self.start([client], ["--admin", "127.0.0.1:0"], NOTIFY_SOCKET="@" + name)
         self.assertEqual(manager.recv(100), b"READY=1", self.log())
         process.terminate()
         self.assertEqual(process.wait(15), 0, self.log())
 
     def test_sockets_without_names_are_for_clients(self):
-        one, one_at = listening()
-        two, two_at = listening()
+        one, one_at = self.listening()
+        two, two_at = self.listening()
         process = self.start([one, two], ["--admin", "127.0.0.1:0", "--listen", two_at])
         self.assertTrue(wait_until(lambda: "serving" in self.log() or process.poll() is not None))
         for address in (one_at, two_at):
@@ -101,7 +108,7 @@ class SocketActivationTest(unittest.TestCase):
 
     def test_variables_meant_for_another_process_are_not_ours(self):
         # LISTEN_PID is overwritten by ACTIVATE; without it there is nothing that is ours.
-        client, _ = listening()
+        client, _ = self.listening()
         process = subprocess.run([os.environ["FICUS_BINARY"], "serve", "--policy", self.policy],
                                  env=dict(os.environ, LISTEN_FDS="1", LISTEN_PID="1"), capture_output=True, timeout=15)
         self.assertEqual(process.returncode, 2)
@@ -109,9 +116,11 @@ class SocketActivationTest(unittest.TestCase):
         client.close()
 
     def test_what_is_wrong_is_said(self):
-        client, client_at = listening()
+        client, client_at = self.listening()
         plain = socket.socket()
         datagram = socket.socket(type=socket.SOCK_DGRAM)
+        self.addCleanup(plain.close)
+        self.addCleanup(datagram.close)
         admin = ["--admin", "127.0.0.1:0"]
         self.refused([client], admin, "FileDescriptorName= of the socket unit is listen, tls or admin",
                      LISTEN_FDNAMES="ficus.socket")
