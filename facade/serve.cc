@@ -89,6 +89,7 @@ class Server {
   void stop();
 
   const ServeOptions& options_;
+  RpcServerOptions rpc_options_;
   std::vector<ListenSocket> inherited_;  // until find_sockets()
   const H2Limits limits_;
   OnceGate once_;
@@ -160,7 +161,7 @@ void Server::make_lanes() {
   for (unsigned i = 0; i < options_.workers; ++i) {
     const std::uint64_t seed = std::uint64_t{entropy()} << 32 | entropy();
     lanes_.push_back(std::make_unique<Lane>(i, metrics_, limits_, options_.manners, once_, *compare_,
-                                            RpcServerOptions{options_.workers}, seed));
+                                            rpc_options_, seed));
   }
   std::vector<PublishToWorker> to_workers;
   for (const auto& lane : lanes_) {
@@ -238,6 +239,11 @@ int Server::run() {
   wait_for_reload();
 
   raise_file_limit_and_log(options_.listener.max_connections);
+  rpc_options_.workers = options_.workers;
+  rpc_options_.dns.server = options_.dns_server;
+  if (const auto checked = DnsResolver::check(rpc_options_.dns); !checked) {
+    return cannot_start("--dns-server: " + checked.error());
+  }
   if (const auto found = find_sockets(); !found) return cannot_start(found.error());
   if (const auto opened = open_sinks(); !opened) {
     succession_.give_up(opened.error());

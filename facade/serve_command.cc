@@ -133,6 +133,8 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
   command->add_option("--mismatch-log", options->mismatch_log,
                       "Write mismatch traces here, one JSON object a line (mode 0600)");
   command->add_option("--redact-key", options->redact_key, "Key file for hashed values; made if absent (mode 0600)");
+  command->add_option("--dns-server", options->dns_server,
+                      "ADDRESS:PORT of the DNS server to ask for upstreams' names, instead of /etc/resolv.conf's");
   command->add_option("--port-file", options->port_file, "Write the addresses bound here, as JSON, when ready");
   add_time(*command, "--drain-timeout", options->drain_timeout,
            "How long calls in flight may go on after SIGTERM, or after a takeover", kDay);

@@ -39,6 +39,7 @@ EXCEPTIONS = {
 # Third parties: which folders may include what. A prefix of the header's name -> folders.
 THIRD_PARTY = [
     (r"nghttp2/", set()),                                   # tests only: a second opinion on our own codec
+    (r"ares\.h$", {"facade/net"}),                          # its descriptors wait on the worker's loop
     (r"yaml-cpp/", {"routing"}),
     (r"boost/beast", {"facade/control"}),
     (r"boost/asio", {"facade/net", "facade/control", "facade"}),
@@ -68,6 +69,7 @@ IMPURE_CALLS = re.compile(r"(system_clock|steady_clock|high_resolution_clock)::n
 BOTH_NET_AND_ROUTING = {
     "facade/rpc/rpc_call.cc",        # one RPC, birth to death
     "facade/rpc/forward_head.h",     # a head as it goes on: a function from header block and table to header block
+    "facade/rpc/upstream_targets.cc",  # a policy's upstream as the transport takes it: from plain values to plain values
     "facade/rpc/worker_routes.h",    # what a worker's calls share: its upstreams and the table they are born with
 }
 

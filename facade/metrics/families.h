@@ -69,6 +69,12 @@ inline const Family kConnections{"ficus_connections", "Open connections", Type::
 inline const Family kConnectionsTotal{"ficus_connections_total", "Connections opened", Type::kCounter, {"peer"}};
 inline const Family kConnectFailures{"ficus_connect_failures_total", "Upstream connections that failed to open, by class",
                                      Type::kCounter, {"upstream", "class"}};
+inline const Family kDnsLookups{"ficus_dns_lookups_total", "Look-ups of upstreams' names, by outcome", Type::kCounter, {"outcome"}};
+inline const Family kEndpoints{"ficus_endpoints", "Endpoints as each worker sees them, added up, by state (healthy, unhealthy, ejected)",
+                               Type::kGauge, {"upstream", "role", "state"}};
+inline const Family kEjections{"ficus_ejections_total", "Endpoints left out for a while after failures in a row, a worker each",
+                               Type::kCounter, {"upstream", "role"}};
+inline const Family kHealthChecks{"ficus_health_checks_total", "Health checks of endpoints, by outcome", Type::kCounter, {"upstream", "outcome"}};
 inline const Family kStreams{"ficus_streams", "Calls in flight", Type::kGauge, {"role"}};
 inline const Family kLimits{"ficus_limit_hits_total", "How often a limit was hit, by the limit's name", Type::kCounter, {"limit"}};
 inline const Family kProtocolErrors{"ficus_protocol_errors_total", "Connections and streams ended because the peer broke HTTP/2", Type::kCounter, {"peer"}};
@@ -79,6 +85,6 @@ inline const Family* const kAll[] = {
     &kUpstreamFailures, &kShareConfigured, &kShareEligible, &kShareIn, &kShadowBegun, &kNotShadowed, &kVerdicts,
     &kMismatches, &kIgnored, &kCompareSeconds, &kCompareQueue, &kTraces, &kPolicyGeneration, &kPolicyInfo,
     &kReloads, &kPolicyReloadOk, &kWriteOwner, &kExpired, &kConnections, &kConnectionsTotal, &kConnectFailures,
-    &kStreams, &kLimits, &kProtocolErrors};
+    &kDnsLookups, &kEndpoints, &kEjections, &kHealthChecks, &kStreams, &kLimits, &kProtocolErrors};
 
 }  // namespace ficus::families

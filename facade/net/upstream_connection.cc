@@ -2,14 +2,16 @@
 
 #include "facade/base/check.h"
 #include "facade/metrics/families.h"
+#include "facade/net/upstream.h"
 
 namespace ficus {
 
 UpstreamConnection::UpstreamConnection(Worker& worker, tcp::socket socket, std::weak_ptr<EndpointPool> pool,
-                                       std::string upstream_name)
+                                       std::string upstream_name, const UpstreamConnectionSettings& settings)
     : H2Connection(worker, std::move(socket), H2Engine::Role::kClient, worker.limits()),
       pool_(std::move(pool)),
-      upstream_name_(std::move(upstream_name)) {}
+      upstream_name_(std::move(upstream_name)),
+      settings_(settings) {}
 
 UpstreamConnection::~UpstreamConnection() = default;
 
@@ -65,12 +67,10 @@ void UpstreamConnection::on_goaway(std::uint32_t error_code, std::string_view de
 
 void UpstreamConnection::end_or_repeat(UpstreamStream& stream, StreamEnd end, std::uint32_t error_code,
                                        std::string_view detail) {
-  const auto pool = pool_.lock();
   stream.head_left_ = engine_.head_left(stream);
-  if (pool != nullptr && stream.repeatable(end)) {
-    worker_.metrics().counter(families::kRetried, {stream.upstream_->name()}).add();
+  if (stream.repeatable(end)) {
     stream.rewind();
-    pool->take(stream);
+    stream.upstream_->place_again(stream);
     return;
   }
   stream.finish(end, error_code, detail);

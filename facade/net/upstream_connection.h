@@ -3,14 +3,15 @@
 
 #include <memory>
 
+#include "facade/net/endpoint_pool.h"
 #include "facade/net/h2_connection.h"
-#include "facade/net/upstream_pool.h"
 
 namespace ficus {
 
 class UpstreamConnection : public H2Connection {
  public:
-  UpstreamConnection(Worker& worker, tcp::socket socket, std::weak_ptr<EndpointPool> pool, std::string upstream_name);
+  UpstreamConnection(Worker& worker, tcp::socket socket, std::weak_ptr<EndpointPool> pool, std::string upstream_name,
+                     const UpstreamConnectionSettings& settings);
   ~UpstreamConnection() override;
   // Begins to speak; closes ("connect timeout") if no SETTINGS came within `settle_within`.
   void start(std::chrono::nanoseconds settle_within);
@@ -41,6 +42,7 @@ class UpstreamConnection : public H2Connection {
 
   std::weak_ptr<EndpointPool> pool_;
   const std::string upstream_name_;
+  const UpstreamConnectionSettings settings_;
   std::string goaway_;  // the class of a GOAWAY with an error, for the calls it ends
   bool settled_ = false;
   bool going_away_ = false;

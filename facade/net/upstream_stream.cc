@@ -15,18 +15,45 @@ UpstreamStream::UpstreamStream(std::shared_ptr<Upstream> upstream, StreamEvents*
   ++upstream_->in_flight_;
 }
 
-UpstreamStream::~UpstreamStream() { uncount(); }
+UpstreamStream::~UpstreamStream() {
+  end_waiting();
+  set_endpoint(0);
+  uncount();
+}
 
 void UpstreamStream::uncount() noexcept {
   if (std::exchange(counted_, false)) --upstream_->in_flight_;
 }
 
+void UpstreamStream::set_endpoint(Balancer::EndpointId endpoint) {
+  if (endpoint == endpoint_) return;
+  if (endpoint_ != 0) upstream_->balancer_.end(endpoint_);
+  endpoint_ = endpoint;
+  if (endpoint_ != 0) upstream_->balancer_.begin(endpoint_);
+}
+
+bool UpstreamStream::begin_waiting(Worker& worker) {
+  if (pending_) return true;
+  if (upstream_->pending_ >= upstream_->target_.max_pending) {
+    worker.metrics().counter(families::kLimits, {"max_pending"}).add();
+    finish(StreamEnd::kConnectFailed, kConnectError, "too many calls wait for a connection");
+    return false;
+  }
+  pending_ = true;
+  ++upstream_->pending_;
+  return true;
+}
+
+void UpstreamStream::end_waiting() noexcept {
+  if (std::exchange(pending_, false)) --upstream_->pending_;
+}
+
+void UpstreamStream::report(unsigned grpc_status) { upstream_->on_status(endpoint_, grpc_status); }
+
 void UpstreamStream::send_headers(HeaderBlock head, bool end_stream) {
   head_ = std::move(head);
   if (end_stream) end_queued_ = true;
-  const auto& endpoints = upstream_->endpoints_;
-  endpoint_ = upstream_->next_endpoint_++ % endpoints.size();
-  endpoints[endpoint_]->take(*this);
+  upstream_->place(*this);
 }
 
 bool UpstreamStream::attach(UpstreamConnection& connection) {
@@ -37,6 +64,7 @@ bool UpstreamStream::attach(UpstreamConnection& connection) {
   }
   connection_ = &connection;
   ++attempts_;
+  end_waiting();
   waiting_at_.reset();
   return true;
 }

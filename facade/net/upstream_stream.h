@@ -6,11 +6,14 @@
 
 #include <chrono>
 #include <memory>
+#include <span>
 
+#include <boost/container/small_vector.hpp>
 #include <boost/intrusive/list.hpp>
 
 #include "facade/base/pool.h"
 #include "facade/h2/h2_stream.h"
+#include "facade/net/balancer.h"
 
 namespace ficus {
 
@@ -18,6 +21,7 @@ class EndpointPool;
 class Histogram;
 class Upstream;
 class UpstreamConnection;
+class Worker;
 
 class UpstreamStream
     : public H2StreamBase,
@@ -37,10 +41,13 @@ class UpstreamStream
   // The caller is no longer interested: no event follows, the stream is reset with CANCEL if it is open. The pointer
   // must not be used afterwards.
   void abandon();
+  // How the call ended, for passive health: once, while the pointer is valid.
+  void report(unsigned grpc_status);
 
  private:
   friend class UpstreamConnection;
   friend class EndpointPool;
+  friend class Upstream;
   friend class UpstreamPool;
   UpstreamStream(std::shared_ptr<Upstream> upstream, StreamEvents* events, ChunkPool& chunks);
   ~UpstreamStream() override;
@@ -60,8 +67,18 @@ class UpstreamStream
   std::shared_ptr<Upstream> upstream_;
   std::shared_ptr<EndpointPool> waiting_at_;  // while it waits for a connection: keeps the queue it stands in
   unsigned attempts_ = 0;
-  std::uint64_t tried_endpoints_ = 0;  // bit i: the upstream's endpoint i failed to connect for this call
-  std::size_t endpoint_ = 0;
+
+  // ---- placing (upstream.cc)
+  // Its endpoint from now on, for the balancer's count of calls in flight; 0 is none.
+  void set_endpoint(Balancer::EndpointId endpoint);
+  std::span<const Balancer::EndpointId> tried() const noexcept { return {tried_.data(), tried_.size()}; }
+  void add_tried() { tried_.push_back(endpoint_); }
+  // Counts it among the calls that wait for a connection, until it has one. False: too many do; the stream is gone.
+  bool begin_waiting(Worker& worker);
+  void end_waiting() noexcept;
+  Balancer::EndpointId endpoint_ = 0;
+  boost::container::small_vector<Balancer::EndpointId, 4> tried_;
+  bool pending_ = false;
 };
 
 }  // namespace ficus

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "facade/net/h2_connection.h"
+#include "facade/h2/stream_events.h"
 #include "routing/vocabulary.h"
 
 namespace ficus {

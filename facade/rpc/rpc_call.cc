@@ -369,6 +369,7 @@ void RpcCall::on_answer_headers(HeaderBlock& block, bool end_stream) {
   const GrpcCode status =
       grpc_status ? parse_grpc_status(grpc_status) : grpc_code_of_http(block.find(HeaderToken::kStatus).value_or(""));
   client_.send_headers(block, true);
+  if (upstream_ != nullptr) upstream_->report(static_cast<unsigned>(status));
   finish_answer(status);
 }
 
@@ -383,6 +384,7 @@ void RpcCall::on_answer_end(HeaderBlock* trailers) {
     const GrpcCode status = parse_grpc_status(trailers->find(HeaderToken::kGrpcStatus));
     client_.time_next_write(server_.own_answer_seconds(), server_.worker().now());
     client_.send_trailers(std::move(*trailers));
+    if (upstream_ != nullptr) upstream_->report(static_cast<unsigned>(status));
     finish_answer(status);
   } else {
     client_.send_end();
@@ -401,12 +403,14 @@ void RpcCall::on_answer_too_large() {
 }
 
 void RpcCall::on_upstream_closed(StreamEnd end, std::uint32_t error_code, std::string_view detail) {
-  upstream_ = nullptr;
+  UpstreamStream& stream = *std::exchange(upstream_, nullptr);
   if (state_ == State::kAnswered) return;
   const ErrorOrigin origin = !side_                 ? ErrorOrigin::kFacade
                              : *side_ == Side::kNew ? ErrorOrigin::kNew
                                                     : ErrorOrigin::kLegacy;
   const CallError error = error_of_stream_end(end, error_code, detail, origin);
+  // A connection that failed or was lost is the endpoint's failure, and counted there: once, not for every call on it.
+  if (end == StreamEnd::kReset) stream.report(static_cast<unsigned>(error.grpc_code));
   server_.worker().metrics().counter(families::kUpstreamFailures, {upstream_name(), "primary", error.detail}).add();
   fail_call(error, std::string(upstream_name()) + ": " + error.detail);
 }
@@ -483,6 +487,7 @@ void RpcCall::on_shutdown() {
 
 void RpcCall::on_deadline() {
   server_.worker().touch_clock();
+  if (upstream_ != nullptr) upstream_->report(static_cast<unsigned>(GrpcCode::kDeadlineExceeded));
   const std::string who = upstream_index_ == kNoIndex ? "facade" : std::string(upstream_name());
   fail_call({GrpcCode::kDeadlineExceeded, ErrorOrigin::kFacade, "deadline exceeded"}, who + ": deadline exceeded");
 }

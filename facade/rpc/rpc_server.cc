@@ -1,21 +1,26 @@
 #include "facade/rpc/rpc_server.h"
 
 #include "facade/metrics/families.h"
+#include "facade/rpc/health_checker.h"
 #include "facade/rpc/rpc_call.h"
 
 namespace ficus {
 
 RpcServer::RpcServer(Worker& worker, CompareQueue& compare, RpcServerOptions options, std::uint64_t random_seed)
     : worker_(worker),
-      options_(options),
-      primary_pool_(worker, "primary"),
-      shadow_pool_(worker, "shadow"),
+      options_(std::move(options)),
+      dns_(worker.io(), worker.metrics(), worker.once(), options_.dns),
+      primary_pool_(worker, dns_, "primary"),
+      shadow_pool_(worker, dns_, "shadow"),
       lane_{worker, shadow_pool_, compare, {}, 0},
       streams_(worker.metrics().gauge(families::kStreams, {"primary"})),
       own_request_seconds_(worker.metrics().histogram(families::kOwnSeconds, {"request"})),
       own_answer_seconds_(worker.metrics().histogram(families::kOwnSeconds, {"answer"})),
       random_state_(random_seed) {
-  lane_.budget.limit = share_of(options.shadow_bytes);
+  lane_.budget.limit = share_of(options_.shadow_bytes);
+  primary_pool_.set_probe_maker([](ProbeSetup setup) { return std::make_unique<HealthChecker>(std::move(setup)); });
+  // A shadow's endpoints are the primary's: what the checks find holds for both.
+  shadow_pool_.follow(primary_pool_);
   worker_.set_malformed_head_counter([this] {
     if (routes_ != nullptr) routes_->metrics.count_refused(kNoIndex, "malformed_head");
   });
@@ -33,14 +38,7 @@ std::uint64_t RpcServer::random() noexcept {
 
 void RpcServer::use(std::shared_ptr<const RouteTable> table, std::shared_ptr<const DescriptorStore> descriptors) {
   std::vector<UpstreamTarget> targets;
-  for (const UpstreamInfo& info : table->upstreams()) {
-    UpstreamTarget target;
-    target.name = info.name;
-    target.connect_timeout = info.connect_timeout;
-    target.max_concurrent_requests = share_of(info.max_concurrent_requests);
-    for (const EndpointSpec& endpoint : info.endpoints) target.endpoints.push_back({endpoint.host, endpoint.port});
-    targets.push_back(std::move(target));
-  }
+  for (const UpstreamInfo& info : table->upstreams()) targets.push_back(target_of(info, options_.workers));
   primary_pool_.configure(targets, true);
   shadow_pool_.configure(targets, false);
 

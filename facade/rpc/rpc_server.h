@@ -6,8 +6,10 @@
 #include <memory>
 #include <string>
 
+#include "facade/net/dns_resolver.h"
 #include "facade/net/upstream_pool.h"
 #include "facade/net/worker.h"
+#include "facade/rpc/upstream_targets.h"
 #include "facade/rpc/worker_routes.h"
 #include "facade/shadow/shadow_tap.h"
 
@@ -16,6 +18,7 @@ namespace ficus {
 struct RpcServerOptions {
   unsigned workers = 1;                   // limits of the whole facade are split over them
   std::size_t shadow_bytes = 256u << 20;  // of the whole facade: limit "shadow_bytes"
+  DnsOptions dns;                         // checked
 };
 
 class RpcServer {
@@ -38,7 +41,7 @@ class RpcServer {
   // SplitMix64: for sampling and trace ids, not for secrets.
   std::uint64_t random() noexcept;
   // A part of a facade-wide limit: rounded up, so that no worker is left without.
-  std::size_t share_of(std::size_t limit) const noexcept { return (limit + options_.workers - 1) / options_.workers; }
+  std::size_t share_of(std::size_t limit) const noexcept { return share_of_limit(limit, options_.workers); }
   Gauge& streams() noexcept { return streams_; }
   // What the facade adds to a call on the way to the upstream, and on the way back.
   Histogram& own_request_seconds() noexcept { return own_request_seconds_; }
@@ -47,6 +50,7 @@ class RpcServer {
  private:
   Worker& worker_;
   const RpcServerOptions options_;
+  DnsResolver dns_;
   UpstreamPool primary_pool_, shadow_pool_;
   ShadowLane lane_;
   Gauge& streams_;
