@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <future>
@@ -24,6 +25,7 @@
 #include "facade/net/takeover_server.h"
 #include "facade/rpc/rpc_server.h"
 #include "facade/serve_succession.h"
+#include "facade/serve_tls.h"
 #include "facade/trace/jsonl_sink.h"
 #include "routing/policy_parse.h"
 
@@ -57,11 +59,14 @@ int cannot_start(const std::string& why) {
 }
 
 // Temp file, then rename: whoever waits for the file finds it whole.
-bool write_port_file(const std::string& path, const std::string& listen, const std::string& admin) {
+bool write_port_file(const std::string& path, const std::string& listen, const std::string& tls,
+                     const std::string& admin) {
   const std::string temp = path + ".tmp";
   std::FILE* file = std::fopen(temp.c_str(), "w");
   if (file == nullptr) return false;
-  const bool written = std::fprintf(file, "{\"listen\":\"%s\",\"admin\":\"%s\"}\n", listen.c_str(), admin.c_str()) > 0;
+  const std::string tls_member = tls.empty() ? "" : "\"tls_listen\":\"" + tls + "\",";
+  const bool written = std::fprintf(file, "{\"listen\":\"%s\",%s\"admin\":\"%s\"}\n", listen.c_str(),
+                                    tls_member.c_str(), admin.c_str()) > 0;
   return std::fclose(file) == 0 && written && std::rename(temp.c_str(), path.c_str()) == 0;
 }
 
@@ -100,6 +105,7 @@ class Server {
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::unique_ptr<Publisher> publisher_;
   asio::io_context control_{1};
+  ServeTls tls_{control_, metrics_};
   std::unique_ptr<PolicyStore> policies_;
   SocketPlan plan_;
   Succession succession_;
@@ -108,7 +114,7 @@ class Server {
   std::unique_ptr<AdminHttp> admin_;
   std::unique_ptr<TakeoverServer> takeover_;
   asio::posix::stream_descriptor predecessor_{control_};  // open while the one we took over from drains
-  std::string listen_at_, admin_at_;
+  std::string listen_at_, tls_listen_at_, admin_at_;
   std::atomic<bool> ready_{false};
   bool draining_ = false;
   bool drain_now_ = false;
@@ -122,8 +128,19 @@ Result<void, std::string> Server::find_sockets() {
   auto plan = plan_sockets(options_.sockets, std::move(inherited_));
   if (!plan) return fail(plan.error());
   plan_ = *std::move(plan);
-  for (const ListenSocket& socket : plan_.sockets) {
-    if (socket.kind == ListenKind::kTls) return fail(std::string("--tls-listen is not supported yet"));
+  const bool tls = std::any_of(plan_.sockets.begin(), plan_.sockets.end(),
+                               [](const ListenSocket& socket) { return socket.kind == ListenKind::kTls; });
+  if (tls) {
+    // Flags say so of --tls-listen; a service manager's socket comes without one.
+    if (options_.tls.cert.empty() || options_.tls.key.empty()) {
+      return fail(std::string("a TLS listener needs --tls-cert and --tls-key"));
+    }
+    const auto client = options_.tls.client == TlsClientMode::kRequired   ? ClientCertificates::kRequired
+                        : options_.tls.client == TlsClientMode::kOptional ? ClientCertificates::kOptional
+                                                                          : ClientCertificates::kNone;
+    if (auto opened = tls_.open({options_.tls.cert, options_.tls.key, options_.tls.client_ca, client}); !opened) {
+      return fail(opened.error());
+    }
   }
   auto succession = Succession::begin(options_.takeover, plan_);
   if (!succession) return fail(succession.error());
@@ -160,8 +177,8 @@ void Server::make_lanes() {
   std::random_device entropy;
   for (unsigned i = 0; i < options_.workers; ++i) {
     const std::uint64_t seed = std::uint64_t{entropy()} << 32 | entropy();
-    lanes_.push_back(std::make_unique<Lane>(i, metrics_, limits_, options_.manners, once_, *compare_,
-                                            rpc_options_, seed));
+    lanes_.push_back(
+        std::make_unique<Lane>(i, metrics_, limits_, options_.manners, once_, *compare_, rpc_options_, seed));
   }
   std::vector<PublishToWorker> to_workers;
   for (const auto& lane : lanes_) {
@@ -195,9 +212,11 @@ Result<void, std::string> Server::use_sockets() {
   for (ListenSocket& socket : plan_.sockets) {
     if (socket.kind == ListenKind::kAdmin) {
       admin_socket_ = std::move(socket);
-    } else if (const auto added = listener_->add(std::move(socket)); !added) {
-      return fail(added.error());
+      continue;
     }
+    const ClientSocketKind kind = socket.kind == ListenKind::kTls ? tls_.slot() : nullptr;
+    if (socket.kind == ListenKind::kTls && tls_listen_at_.empty()) tls_listen_at_ = to_string(socket.bound);
+    if (const auto added = listener_->add(std::move(socket), kind); !added) return fail(added.error());
   }
 
   AdminHandlers handlers;
@@ -232,6 +251,7 @@ int Server::run() {
   std::function<void()> wait_for_reload = [&] {
     reload_signal.async_wait([&](error_code ec, int) {
       if (ec) return;
+      tls_.look();
       policies_->reload();
       wait_for_reload();
     });
@@ -267,6 +287,7 @@ int Server::run() {
   }
 
   policies_->watch();
+  tls_.watch();
   start_threads();
   // Only when every worker has the routes: a call must not find a facade without a policy.
   for (const auto& lane : lanes_) on_worker(*lane, [] { return true; });
@@ -299,7 +320,8 @@ int Server::fail_started(const std::string& why) {
 }
 
 bool Server::announce_ports() {
-  if (options_.port_file.empty() || write_port_file(options_.port_file, listen_at_, admin_at_)) return true;
+  if (options_.port_file.empty() || write_port_file(options_.port_file, listen_at_, tls_listen_at_, admin_at_))
+    return true;
   log_event(LogLevel::kError, "port_file_failed", "cannot write the file given by --port-file",
             {{"file", options_.port_file}});
   return false;

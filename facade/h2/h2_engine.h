@@ -93,7 +93,7 @@ class H2Engine {
     streams_.for_each(visit);
   }
   // Whether the head that we sent on it may have left this process.
-  bool head_left(const H2StreamBase& stream) const noexcept { return stream.head_at_ < out_.taken_offset(); }
+  bool head_left(const H2StreamBase& stream) const noexcept { return stream.head_at_ < out_.frozen_offset(); }
 
   // ---- the connection ----
   // GOAWAY: an announcement with the largest id; then, once the peer knows (ping), the last id taken.

@@ -95,7 +95,7 @@ void H2Engine::emit_data(H2StreamBase& stream, std::string_view piece) {
   connection_send_window_ -= bytes;
   stream.send_window_ -= bytes;
   // Behind a DATA frame of the same stream that nobody has taken yet, the frame grows instead.
-  if (stream.has_data_ && stream.last_data_at_ >= out_.taken_offset() &&
+  if (stream.has_data_ && stream.last_data_at_ >= out_.frozen_offset() &&
       stream.last_data_at_ + kFrameHeaderBytes + stream.last_data_bytes_ == out_.end_offset() &&
       stream.last_data_bytes_ + bytes <= peer_max_frame_) {
     out_.append(piece);
@@ -137,7 +137,7 @@ void H2Engine::write_end(H2StreamBase& stream) {
   if (!stream.out_.empty()) return;  // pump_one() ends it behind the last byte
   if (stream.has_trailers_) {
     emit_head(stream.id_, stream.out_trailers_, true);
-  } else if (stream.has_data_ && stream.last_data_at_ >= out_.taken_offset()) {
+  } else if (stream.has_data_ && stream.last_data_at_ >= out_.frozen_offset()) {
     *(out_.at(stream.last_data_at_) + 4) |= frame_flag::kEndStream;
     announce();
   } else {

@@ -4,6 +4,7 @@
 // Thread: one worker's.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -99,6 +100,11 @@ class OutBuffer {
   // Offset of the next byte that will be appended, and of the first that was not taken yet.
   std::uint64_t end_offset() const noexcept { return base_ + used_; }
   std::uint64_t taken_offset() const noexcept { return base_ + taken_; }
+  // What was offered and not taken may be in a TLS record that is half sent: it must be offered again as it is. Freezes
+  // everything appended so far.
+  void freeze() noexcept { frozen_ = end_offset(); }
+  // First byte that may still be changed.
+  std::uint64_t frozen_offset() const noexcept { return std::max(frozen_, taken_offset()); }
   // Byte at an offset in [taken_offset(), end_offset()).
   std::uint8_t* at(std::uint64_t offset) noexcept { return block_.bytes + (offset - base_); }
 
@@ -128,6 +134,7 @@ class OutBuffer {
   std::size_t used_ = 0;
   std::size_t taken_ = 0;
   std::uint64_t base_ = 0;  // offset of block_.bytes[0]
+  std::uint64_t frozen_ = 0;
 };
 
 }  // namespace ficus

@@ -77,6 +77,10 @@ inline const Family kEjections{"ficus_ejections_total", "Endpoints left out for 
 inline const Family kHealthChecks{"ficus_health_checks_total", "Health checks of endpoints, by outcome", Type::kCounter, {"upstream", "outcome"}};
 inline const Family kStreams{"ficus_streams", "Calls in flight", Type::kGauge, {"role"}};
 inline const Family kLimits{"ficus_limit_hits_total", "How often a limit was hit, by the limit's name", Type::kCounter, {"limit"}};
+inline const Family kTlsHandshakes{"ficus_tls_handshakes_total", "TLS handshakes by their result: done, or the class of the failure",
+                                   Type::kCounter, {"peer", "result"}};
+inline const Family kTlsReloads{"ficus_tls_reloads_total", "Changed certificate files of the listener, by outcome (reloaded, kept)",
+                                Type::kCounter, {"outcome"}};
 inline const Family kProtocolErrors{"ficus_protocol_errors_total", "Connections and streams ended because the peer broke HTTP/2", Type::kCounter, {"peer"}};
 
 // All of the above, for the tests that hold README's table and the dashboards against them.
@@ -85,6 +89,6 @@ inline const Family* const kAll[] = {
     &kUpstreamFailures, &kShareConfigured, &kShareEligible, &kShareIn, &kShadowBegun, &kNotShadowed, &kVerdicts,
     &kMismatches, &kIgnored, &kCompareSeconds, &kCompareQueue, &kTraces, &kPolicyGeneration, &kPolicyInfo,
     &kReloads, &kPolicyReloadOk, &kWriteOwner, &kExpired, &kConnections, &kConnectionsTotal, &kConnectFailures,
-    &kDnsLookups, &kEndpoints, &kEjections, &kHealthChecks, &kStreams, &kLimits, &kProtocolErrors};
+    &kDnsLookups, &kEndpoints, &kEjections, &kHealthChecks, &kStreams, &kLimits, &kTlsHandshakes, &kTlsReloads, &kProtocolErrors};
 
 }  // namespace ficus::families

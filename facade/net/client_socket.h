@@ -2,13 +2,33 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+
+#include "facade/net/tls_context.h"
 
 namespace ficus {
 
-class TlsServerSource;  // what a TLS listener's connections are served with; tls_context.h
+// What the next connections of a TLS listener are served with. The control thread puts a new context in when the
+// certificates' files change; a worker takes it once a connection. Any thread.
+class TlsServerSlot {
+ public:
+  explicit TlsServerSlot(std::shared_ptr<const TlsServerContext> context) : context_(std::move(context)) {}
+  std::shared_ptr<const TlsServerContext> get() const {
+    const std::lock_guard lock(mutex_);
+    return context_;
+  }
+  void set(std::shared_ptr<const TlsServerContext> context) {
+    const std::lock_guard lock(mutex_);
+    context_ = std::move(context);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const TlsServerContext> context_;
+};
 
 // Of one listening socket: what its connections have in common. Null where they are cleartext.
-using ClientSocketKind = std::shared_ptr<const TlsServerSource>;
+using ClientSocketKind = std::shared_ptr<const TlsServerSlot>;
 
 struct ClientSocket {
   int descriptor = -1;  // owned by whoever holds this

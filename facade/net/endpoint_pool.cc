@@ -38,6 +38,11 @@ void EndpointPool::configure(std::weak_ptr<Upstream> upstream, const UpstreamTar
   connect_timeout_ = target.connect_timeout;
   max_connections_ = target.max_connections;
   connection_settings_ = target.connection;
+  tls_ = target.tls;
+}
+
+void EndpointPool::expect(std::string_view server_name) {
+  if (auto name = TlsPeerName::parse(server_name)) tls_name_ = *std::move(name);
 }
 
 void EndpointPool::stop_connecting() {
@@ -202,6 +207,11 @@ void EndpointPool::dispatch_waiting() {
 }
 
 void EndpointPool::connect() {
+  if (!key_.security.empty() && (tls_ == nullptr || !tls_name_)) {
+    // Never in cleartext instead.
+    on_connect_failed("TLS settings cannot be used", "see the log of the last policy load");
+    return;
+  }
   auto attempt = std::make_shared<Connecting>(worker_.io());
   connecting_ = attempt;
   const std::weak_ptr<EndpointPool> weak = weak_from_this();
@@ -234,6 +244,7 @@ void EndpointPool::on_connected(tcp::socket socket, std::chrono::nanoseconds set
   connecting_ = nullptr;
   auto connection = std::make_shared<UpstreamConnection>(worker_, std::move(socket), weak_from_this(), key_.upstream,
                                                          connection_settings_);
+  if (tls_ != nullptr) connection->use_tls_client(*tls_, *tls_name_);
   connections_.push_back(connection);
   connection->start(settle_within);
 }

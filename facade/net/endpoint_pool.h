@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -30,7 +31,7 @@ class UpstreamPool;
 struct EndpointKey {
   std::string upstream;
   tcp::endpoint address;
-  std::string security;  // the identity of the TLS settings; empty: cleartext
+  std::string security;  // the identity of the TLS settings and whom they expect; empty: cleartext
   bool operator==(const EndpointKey& that) const {
     return std::tie(upstream, address, security) == std::tie(that.upstream, that.address, that.security);
   }
@@ -64,6 +65,8 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   struct Connecting;
   void connect();
   void stop_connecting();
+  // Whom the upstream's certificate must be for; with TLS, before the first connection.
+  void expect(std::string_view server_name);
   void on_connected(tcp::socket socket, std::chrono::nanoseconds settle_within);
   // Whether a connection is on its way: being opened, or open and not heard of yet.
   bool connecting() const noexcept;
@@ -93,6 +96,8 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   std::chrono::milliseconds connect_timeout_{2000};
   std::size_t max_connections_ = 32;
   UpstreamConnectionSettings connection_settings_;
+  std::shared_ptr<const TlsClientContext> tls_;
+  std::optional<TlsPeerName> tls_name_;
   std::vector<std::shared_ptr<UpstreamConnection>> connections_;
   boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> waiting_;
   std::shared_ptr<Connecting> connecting_;  // at most one attempt at a time: callers share its outcome

@@ -21,11 +21,100 @@ void H2Connection::start_session() {
   socket_.set_option(tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
   engine_.start();
+  handshaking_ = tls_ != nullptr;
+  if (handshaking_) {
+    shake_hands();  // a client begins; whatever comes of it, on_readable or a closed connection follows
+    if (closed_) return;
+  }
   wait_readable();
 }
 
+bool H2Connection::shake_hands() {
+  const TlsOutcome outcome = tls_->handshake();
+  switch (outcome.result) {
+    case TlsResult::kDone:
+      handshaking_ = false;
+      on_tls({});
+      schedule_flush();
+      return true;
+    case TlsResult::kWantRead:
+      return false;
+    case TlsResult::kWantWrite:
+      wait_writable();
+      return false;
+    case TlsResult::kClosed:
+    case TlsResult::kFailed:
+      break;
+  }
+  const std::string_view why = tls_->error_class().empty() ? tls_class::kClosedInHandshake : tls_->error_class();
+  on_tls(why);
+  // The alert that says why must reach the peer: no reset behind it.
+  tcp::socket socket = std::move(socket_);
+  close(why);
+  LingeringClose::begin(std::move(socket));
+  return false;
+}
+
+H2Connection::Io H2Connection::read_some(std::span<char> into) {
+  if (tls_ != nullptr) {
+    const TlsOutcome outcome = tls_->read(into.data(), into.size());
+    switch (outcome.result) {
+      case TlsResult::kDone:
+        return {Io::Result::kSome, outcome.bytes, outcome.bytes < into.size() && !tls_->pending(), {}};
+      case TlsResult::kWantRead:
+        return {Io::Result::kWait, 0, true, {}};
+      case TlsResult::kWantWrite:
+        wait_writable();
+        return {Io::Result::kWait, 0, true, {}};
+      case TlsResult::kClosed:
+        return {Io::Result::kEnded, 0, true, {}};
+      case TlsResult::kFailed:
+        break;
+    }
+    return {Io::Result::kFailed, 0, true, tls_->error_class()};
+  }
+  const ssize_t n = ::recv(socket_.native_handle(), into.data(), into.size(), 0);
+  if (n > 0) {
+    return {Io::Result::kSome, static_cast<std::size_t>(n), static_cast<std::size_t>(n) < into.size(), {}};
+  }
+  if (n == 0) return {Io::Result::kEnded, 0, true, {}};
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {Io::Result::kWait, 0, true, {}};
+  last_error_ = error_code(errno, boost::system::system_category());
+  return {Io::Result::kFailed, 0, true, "connection reset"};
+}
+
+H2Connection::Io H2Connection::write_some(OutBuffer& out) {
+  if (tls_ != nullptr) {
+    const TlsOutcome outcome = tls_->write(out.data(), out.size());
+    switch (outcome.result) {
+      case TlsResult::kDone:
+        return {Io::Result::kSome, outcome.bytes, false, {}};
+      case TlsResult::kWantRead:
+      case TlsResult::kWantWrite:
+        out.pop(outcome.bytes);
+        out.freeze();
+        return {Io::Result::kWait, 0, false, {}};
+      case TlsResult::kClosed:
+        return {Io::Result::kEnded, 0, false, {}};
+      case TlsResult::kFailed:
+        break;
+    }
+    return {Io::Result::kFailed, 0, false, tls_->error_class()};
+  }
+  for (;;) {
+    const ssize_t n = ::send(socket_.native_handle(), out.data(), out.size(), MSG_NOSIGNAL);
+    if (n >= 0) return {Io::Result::kSome, static_cast<std::size_t>(n), false, {}};
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return {Io::Result::kWait, 0, false, {}};
+    last_error_ = error_code(errno, boost::system::system_category());
+    return {Io::Result::kFailed, 0, false, "connection reset"};
+  }
+}
+
 void H2Connection::wait_readable() {
+  if (std::exchange(reading_, true)) return;
   socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code ec) {
+    self->reading_ = false;
     if (self->closed_) return;
     if (ec) {
       self->last_error_ = ec;
@@ -37,34 +126,40 @@ void H2Connection::wait_readable() {
 }
 
 void H2Connection::on_readable() {
+  const auto now = worker_.touch_clock();
+  if (handshaking_ && !shake_hands()) {
+    if (!closed_) wait_readable();
+    return;
+  }
   // As often as the socket has more, but other connections get their turn.
   constexpr int kReadsATurn = 4;
-  const auto now = worker_.touch_clock();
   const auto buffer = worker_.read_buffer();
   bool ended = false;
+  bool drained = false;
   std::string_view why;
   receiving_ = true;
-  for (int i = 0; i < kReadsATurn; ++i) {
-    const ssize_t n = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
-    if (n < 0) {
-      if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) break;
-      last_error_ = error_code(errno, boost::system::system_category());
-      ended = true;
-      why = "connection reset";
-      break;
+  for (int i = 0; i < kReadsATurn && !ended && !drained; ++i) {
+    const Io io = read_some(buffer);
+    drained = io.drained;
+    switch (io.result) {
+      case Io::Result::kSome:
+        on_bytes();
+        if (!engine_.receive({buffer.data(), io.bytes}, now)) {
+          ended = true;
+          why = "protocol error";
+        }
+        break;
+      case Io::Result::kWait:
+        break;
+      case Io::Result::kEnded:
+        ended = true;
+        why = "connection closed";
+        break;
+      case Io::Result::kFailed:
+        ended = true;
+        why = io.why;
+        break;
     }
-    if (n == 0) {
-      ended = true;
-      why = "connection closed";
-      break;
-    }
-    on_bytes();
-    if (!engine_.receive({buffer.data(), static_cast<std::size_t>(n)}, now)) {
-      ended = true;
-      why = "protocol error";
-      break;
-    }
-    if (static_cast<std::size_t>(n) < buffer.size()) break;
   }
   receiving_ = false;
   if (!close_after_receive_.empty()) {
@@ -80,6 +175,13 @@ void H2Connection::on_readable() {
     return;
   }
   engine_.reap();
+  if (!drained && tls_ != nullptr && tls_->pending()) {
+    // The rest lies in TLS, not in the socket: polling would not tell of it.
+    worker_.post([self = shared_from_this()] {
+      if (!self->closed_) self->on_readable();
+    });
+    return;
+  }
   wait_readable();
 }
 
@@ -105,24 +207,22 @@ void H2Connection::flush() {
   if (closed_) return;
   engine_.flushed();
   engine_.reap();
-  if (closed_ || writing_) return;
+  if (closed_ || writing_ || handshaking_) return;
   OutBuffer& out = engine_.out();
   for (;;) {
     engine_.pump();
     if (out.empty()) break;
-    const ssize_t n = ::send(socket_.native_handle(), out.data(), out.size(), MSG_NOSIGNAL);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        wait_writable();
-        return;
-      }
-      last_error_ = error_code(errno, boost::system::system_category());
-      close("connection reset");
+    const Io io = write_some(out);
+    if (io.result == Io::Result::kWait) {
+      wait_writable();
+      return;
+    }
+    if (io.result != Io::Result::kSome) {
+      close(io.result == Io::Result::kEnded ? "connection closed" : io.why);
       return;
     }
     if (!pending_times_.empty()) observe_write();
-    out.pop(static_cast<std::size_t>(n));
+    out.pop(io.bytes);
   }
   out.release_if_empty();
   engine_.reap();
@@ -131,12 +231,17 @@ void H2Connection::flush() {
 }
 
 void H2Connection::wait_writable() {
-  writing_ = true;
+  if (std::exchange(writing_, true)) return;
   socket_.async_wait(tcp::socket::wait_write, [self = shared_from_this()](error_code ec) {
     self->writing_ = false;
     if (self->closed_) return;
     if (ec) {
       self->close("connection reset");
+      return;
+    }
+    if (self->handshaking_) {
+      // What came with its end may lie in TLS already, where polling does not tell of it.
+      if (self->shake_hands()) self->on_readable();
       return;
     }
     self->flush();
@@ -152,6 +257,7 @@ void H2Connection::close(std::string_view detail) {
   }
   closed_ = true;
   const auto keep = shared_from_this();
+  if (tls_ != nullptr && !handshaking_ && socket_.is_open() && engine_.out().empty()) tls_->close_notify();
   error_code ignored;
   socket_.close(ignored);
   engine_.out().clear();

@@ -7,12 +7,14 @@
 
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "facade/h2/h2_engine.h"
 #include "facade/net/asio.h"
+#include "facade/net/tls_stream.h"
 
 namespace ficus {
 
@@ -42,7 +44,10 @@ class H2Connection : public std::enable_shared_from_this<H2Connection>, protecte
 
  protected:
   H2Connection(Worker& worker, tcp::socket socket, H2Engine::Role role, const H2Limits& limits);
-  // Sends our preface and begins to read.
+  // TLS on this connection; before start_session().
+  void use_tls(std::unique_ptr<TlsStream> tls) { tls_ = std::move(tls); }
+  const TlsStream* tls() const noexcept { return tls_.get(); }
+  // Shakes hands where TLS is used, sends our preface and begins to read.
   void start_session();
 
   // ---- what the two kinds do differently, beside H2Engine::Owner ----
@@ -52,6 +57,9 @@ class H2Connection : public std::enable_shared_from_this<H2Connection>, protecte
   virtual bool may_close() const = 0;
   // Bytes came.
   virtual void on_bytes() {}
+  // The handshake of TLS is over. `failed`: its class (tls_class), and the connection is closed next; empty: it is
+  // good.
+  virtual void on_tls(std::string_view failed) = 0;
 
   void on_output() override { schedule_flush(); }
   void on_limit(std::string_view name) override;
@@ -62,6 +70,17 @@ class H2Connection : public std::enable_shared_from_this<H2Connection>, protecte
   H2Engine engine_;
 
  private:
+  // What one read or write of the socket (or of TLS on it) came to.
+  struct Io {
+    enum class Result : std::uint8_t { kSome, kWait, kEnded, kFailed } result = Result::kFailed;
+    std::size_t bytes = 0;
+    bool drained = false;  // read: the next one would wait
+    std::string_view why;  // kFailed
+  };
+  Io read_some(std::span<char> into);
+  Io write_some(OutBuffer& out);
+  // Goes on with the handshake; true once it is over.
+  bool shake_hands();
   void wait_readable();
   void on_readable();
   void wait_writable();
@@ -74,7 +93,10 @@ class H2Connection : public std::enable_shared_from_this<H2Connection>, protecte
     std::uint64_t count;
   };
   std::vector<PendingTime> pending_times_;
+  std::unique_ptr<TlsStream> tls_;
+  bool handshaking_ = false;
   bool receiving_ = false;
+  bool reading_ = false;  // waits for the socket to have more
   bool writing_ = false;  // waits for the socket to take more
   bool flush_scheduled_ = false;
   bool closed_ = false;

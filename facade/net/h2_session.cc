@@ -26,10 +26,12 @@ void H2Stream::time_next_write(Histogram& histogram, std::chrono::steady_clock::
   if (open() && queued() == 0) session_->time_next_write(histogram, since);
 }
 
-H2Session::H2Session(Worker& worker, tcp::socket socket, const H2Limits& limits)
+H2Session::H2Session(Worker& worker, tcp::socket socket, const H2Limits& limits,
+                     const std::shared_ptr<const TlsServerContext>& tls)
     : H2Connection(worker, std::move(socket), H2Engine::Role::kServer, limits) {
   error_code ec;
   const auto endpoint = socket_.remote_endpoint(ec);
+  if (tls != nullptr) use_tls(std::make_unique<TlsStream>(*tls, socket_.native_handle()));
   if (!ec) peer_ = endpoint.address().to_string() + ":" + std::to_string(endpoint.port());
 }
 
@@ -95,6 +97,11 @@ void H2Session::on_closing(std::string_view detail) {
     delete &stream;
   });
   worker_.remove_session(std::static_pointer_cast<H2Session>(shared_from_this()));
+}
+
+void H2Session::on_tls(std::string_view failed) {
+  worker_.metrics().counter(families::kTlsHandshakes, {"client", failed.empty() ? "done" : failed}).add();
+  if (failed.empty()) tls_peer_ = tls()->peer();
 }
 
 void H2Session::on_connection_error(H2Error, std::string_view) {

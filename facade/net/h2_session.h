@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "facade/base/pool.h"
 #include "facade/net/h2_connection.h"
@@ -35,7 +36,9 @@ class H2Stream : public H2StreamBase, public Pooled<H2Stream> {
 
 class H2Session : public H2Connection {
  public:
-  H2Session(Worker& worker, tcp::socket socket, const H2Limits& limits);
+  // `tls`: null for cleartext.
+  H2Session(Worker& worker, tcp::socket socket, const H2Limits& limits,
+            const std::shared_ptr<const TlsServerContext>& tls);
   ~H2Session() override;
   void start();
 
@@ -45,6 +48,15 @@ class H2Session : public H2Connection {
   std::size_t abort_streams();
   // Calls in flight; a head that is still coming is none yet.
   std::size_t open_streams() const noexcept { return engine().streams(); }
+  // The client's verified certificate; null without one.
+  const std::shared_ptr<const TlsPeer>& tls_peer() const noexcept { return tls_peer_; }
+  // Names of it that may say who calls, as rpc/ judged them once; borrowed from tls_peer().
+  const std::vector<std::string_view>& peer_sans() const noexcept { return peer_sans_; }
+  bool peer_sans_known() const noexcept { return peer_sans_known_; }
+  void set_peer_sans(std::vector<std::string_view> sans) {
+    peer_sans_ = std::move(sans);
+    peer_sans_known_ = true;
+  }
   // "10.1.2.3:41234", for logs.
   const std::string& peer() const noexcept { return peer_; }
 
@@ -58,6 +70,7 @@ class H2Session : public H2Connection {
   void on_connection_error(H2Error error, std::string_view why) override;
   void on_stream_error(H2Error error) override;
   void on_closing(std::string_view detail) override;
+  void on_tls(std::string_view failed) override;
   bool may_close() const override { return drain_ != Drain::kNoticeSent; }
   void finish_drain();
 
@@ -70,6 +83,9 @@ class H2Session : public H2Connection {
     H2Session& session;
   } drain_timer_{*this};
   std::string peer_;
+  std::shared_ptr<const TlsPeer> tls_peer_;
+  std::vector<std::string_view> peer_sans_;
+  bool peer_sans_known_ = false;
 };
 
 }  // namespace ficus

@@ -103,13 +103,15 @@ void Upstream::set_members() {
   struct Wanted {
     tcp::endpoint address;
     std::string written;
+    std::string server_name;  // whom a certificate must be for
   };
   std::vector<Wanted> wanted;
   const auto add = [&](const asio::ip::address& address, const HostPort& written) {
     const tcp::endpoint endpoint(address, written.port);
     const bool known =
         std::any_of(wanted.begin(), wanted.end(), [&](const Wanted& w) { return w.address == endpoint; });
-    if (!known) wanted.push_back({endpoint, to_string(written)});
+    if (known) return;
+    wanted.push_back({endpoint, to_string(written), target_.server_name.empty() ? written.host : target_.server_name});
   };
   for (const HostPort& endpoint : target_.endpoints) {
     const auto name = names_.find(endpoint.host);
@@ -124,7 +126,8 @@ void Upstream::set_members() {
   std::vector<Member> members, left;
   std::vector<Balancer::EndpointId> ids;
   for (Wanted& one : wanted) {
-    const EndpointKey key{name_, one.address, target_.security};
+    EndpointKey key{name_, one.address, target_.security};
+    if (!key.security.empty()) key.security += ' ' + one.server_name;
     const auto known = std::find_if(members_.begin(), members_.end(), [&](const Member& member) {
       return member.pool != nullptr && member.pool->key() == key;
     });
@@ -134,6 +137,7 @@ void Upstream::set_members() {
       known->pool = nullptr;
     } else {
       members.push_back({owner_->make_endpoint(key), std::move(one.written), nullptr});
+      if (!key.security.empty()) members.back().pool->expect(one.server_name);
     }
     ids.push_back(members.back().pool->id());
   }

@@ -22,6 +22,14 @@ void UpstreamConnection::start(std::chrono::nanoseconds settle_within) {
   start_session();
 }
 
+void UpstreamConnection::use_tls_client(const TlsClientContext& context, const TlsPeerName& name) {
+  use_tls(std::make_unique<TlsStream>(context, socket_.native_handle(), name));
+}
+
+void UpstreamConnection::on_tls(std::string_view failed) {
+  worker_.metrics().counter(families::kTlsHandshakes, {upstream_name_, failed.empty() ? "done" : failed}).add();
+}
+
 void UpstreamConnection::SettleTimer::on_timer() {
   if (!connection.settled_) connection.close("connect timeout");
 }

@@ -13,6 +13,8 @@ class UpstreamConnection : public H2Connection {
   UpstreamConnection(Worker& worker, tcp::socket socket, std::weak_ptr<EndpointPool> pool, std::string upstream_name,
                      const UpstreamConnectionSettings& settings);
   ~UpstreamConnection() override;
+  // Over TLS; before start().
+  void use_tls_client(const TlsClientContext& context, const TlsPeerName& name);
   // Begins to speak; closes ("connect timeout") if no SETTINGS came within `settle_within`.
   void start(std::chrono::nanoseconds settle_within);
 
@@ -37,6 +39,7 @@ class UpstreamConnection : public H2Connection {
   void on_connection_error(H2Error error, std::string_view why) override;
   void on_stream_error(H2Error error) override;
   void on_closing(std::string_view detail) override;
+  void on_tls(std::string_view failed) override;
   bool may_close() const override { return true; }
   void end_or_repeat(UpstreamStream& stream, StreamEnd end, std::uint32_t error_code, std::string_view detail);
 

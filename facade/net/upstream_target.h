@@ -4,12 +4,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "facade/net/balancer.h"
 #include "facade/net/listener.h"
+#include "facade/net/tls_context.h"
 
 namespace ficus {
 
@@ -48,7 +50,10 @@ struct UpstreamTarget {
   BalanceSettings balance;
   std::optional<ProbeSettings> health_check;
   UpstreamConnectionSettings connection;
-  std::string security;   // the identity of the TLS settings; empty: cleartext. Another one means other connections
+  // The identity of the TLS settings; empty: cleartext. Another one means other connections.
+  std::string security;
+  std::shared_ptr<const TlsClientContext> tls;  // with `security`; null then: they cannot be used, no call goes out
+  std::string server_name;                      // whom the certificate must be for; empty: the endpoint's host
   std::string authority;  // of health checks; empty: the endpoint as it is written in the policy
 };
 

@@ -40,10 +40,11 @@ void Worker::adopt_client(ClientSocket client) {
                 {{"errno", ec.message()}});
       return;
     }
-    auto session = std::make_shared<H2Session>(*this, std::move(socket), limits_);
+    auto session = std::make_shared<H2Session>(*this, std::move(socket), limits_,
+                                               client.tls == nullptr ? nullptr : client.tls->get());
     add_session(session);
     session->start();
-    if (draining_) session->begin_drain();
+    if (draining_ && !session->closed()) session->begin_drain();
   });
 }
 

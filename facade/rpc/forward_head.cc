@@ -13,6 +13,10 @@ void prepare_forward_head(HeaderBlock& head, const ForwardHead& how) {
       case HeaderToken::kFicus:
         if (!(how.marked && field.name == kShadowMarker)) field.hidden = true;
         break;
+      case HeaderToken::kForwardedClientCert:
+        // What a client says of certificates is nobody's word but its own.
+        field.hidden = true;
+        break;
       case HeaderToken::kTracestate:
         // A tracestate belongs to the traceparent it came with (Trace Context 3.3): none was valid, so it goes.
         if (!how.trace->continued) field.hidden = true;
@@ -33,6 +37,7 @@ void prepare_forward_head(HeaderBlock& head, const ForwardHead& how) {
   for (const std::string& name : how.upstream->metadata_remove) head.remove(name);
   if (how.timeout) head.set("grpc-timeout", format_grpc_timeout(*how.timeout));
   head.set("traceparent", how.traceparent);
+  if (!how.peer.empty()) head.add_copy("x-forwarded-client-cert", how.peer);
   if (how.mark) {
     head.remove(kShadowMarker);
     head.add_static(kShadowMarker, "1");

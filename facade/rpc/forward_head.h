@@ -21,6 +21,7 @@ struct ForwardHead {
   const UpstreamInfo* upstream = nullptr;           // its metadata set and remove
   std::string_view override_metadata;               // removed; may be empty
   bool marked = false;                              // the client's marker is kept
+  std::string_view peer;                           // x-forwarded-client-cert to send; empty: none
   bool mark = false;                                // this leg is a shadow: the marker is added
   std::optional<std::chrono::nanoseconds> timeout;  // what is left; absent: none was given
   const TraceContext* trace = nullptr;

@@ -10,6 +10,7 @@
 #include "facade/wire/grpc_frame.h"
 #include "facade/wire/grpc_status.h"
 #include "facade/wire/grpc_timeout.h"
+#include "routing/peer_san.h"
 #include "facade/wire/inflate.h"
 
 namespace ficus {
@@ -141,6 +142,7 @@ void RpcCall::route(std::string_view path, const HeaderBlock::Fields& fields, bo
       head.shadow_marked = true;
   }
   head.metadata = {metadata.data(), metadata.size()};
+  head.peer_sans = peer_sans();
   plan_ = routes_->table->plan(head);
   if (plan_.refusal) {
     routes_->metrics.count_refused(plan_.capability, plan_.refusal->reason);
@@ -151,6 +153,32 @@ void RpcCall::route(std::string_view path, const HeaderBlock::Fields& fields, bo
   if (!plan_.needs_key) return decide(plan_.metadata_key, plan_.no_key);
   state_ = State::kWaitingForKey;
   if (end_stream) try_key(true);
+}
+
+// Names of the client's certificate that may say who calls, judged once a connection.
+PeerSans RpcCall::peer_sans() {
+  H2Session& session = client_.session();
+  if (!session.peer_sans_known()) {
+    std::vector<std::string_view> sans;
+    const auto add = [&](SanKind kind, const std::vector<std::string>& names) {
+      for (const std::string& name : names) {
+        if (admissible_peer_san(kind, name)) sans.push_back(name);
+      }
+    };
+    if (const auto& peer = session.tls_peer(); peer != nullptr) {
+      add(SanKind::kUri, peer->uris());
+      add(SanKind::kDns, peer->dns_names());
+      add(SanKind::kEmail, peer->emails());
+    }
+    session.set_peer_sans(std::move(sans));
+  }
+  return session.peer_sans();
+}
+
+std::string_view RpcCall::forwarded_peer(const UpstreamInfo& upstream) {
+  if (!upstream.settings.forward_peer || !client_.open()) return {};
+  const auto& peer = client_.session().tls_peer();
+  return peer == nullptr ? std::string_view{} : std::string_view(peer->forwarded_client_cert());
 }
 
 void RpcCall::try_key(bool request_ended) {
@@ -216,6 +244,7 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
   const auto traceparent = format_traceparent(trace_, span);
   ForwardHead how;
   how.upstream = &table.upstreams()[decision.upstream];
+  how.peer = forwarded_peer(*how.upstream);
   if (plan_.capability != kNoIndex) how.override_metadata = table.capabilities()[plan_.capability].override_metadata;
   how.marked = plan_.marked;
   how.trace = &trace_;
@@ -277,6 +306,7 @@ void RpcCall::begin_tap(const RouteDecision& decision, std::string_view primary_
   const auto traceparent = format_traceparent(trace_, span);
   ForwardHead how;
   how.upstream = &table.upstreams()[decision.shadow_upstream];
+  how.peer = forwarded_peer(*how.upstream);
   how.override_metadata = table.capabilities()[plan_.capability].override_metadata;
   how.mark = true;
   how.trace = &trace_;

@@ -57,6 +57,9 @@ class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
 
   // The head is whole: who calls what, and where it goes (or that the key must be waited for).
   void route(std::string_view path, const HeaderBlock::Fields& fields, bool end_stream);
+  PeerSans peer_sans();
+  // What `x-forwarded-client-cert` tells this upstream; empty: nothing.
+  std::string_view forwarded_peer(const UpstreamInfo& upstream);
   // Looks for the key in what is held of the first message; decides once it can be told.
   void try_key(bool request_ended);
   void decide(std::optional<KeyDigest> key, std::optional<NoKey> no_key);

@@ -38,7 +38,12 @@ std::uint64_t RpcServer::random() noexcept {
 
 void RpcServer::use(std::shared_ptr<const RouteTable> table, std::shared_ptr<const DescriptorStore> descriptors) {
   std::vector<UpstreamTarget> targets;
-  for (const UpstreamInfo& info : table->upstreams()) targets.push_back(target_of(info, options_.workers));
+  TlsContexts tls;
+  for (const UpstreamInfo& info : table->upstreams()) {
+    targets.push_back(target_of(info, options_.workers));
+    secure_target(targets.back(), info, tls_contexts_, tls);
+  }
+  tls_contexts_ = std::move(tls);
   primary_pool_.configure(targets, true);
   shadow_pool_.configure(targets, false);
 

@@ -57,6 +57,7 @@ class RpcServer {
   Histogram& own_request_seconds_;
   Histogram& own_answer_seconds_;
   std::shared_ptr<WorkerRoutes> routes_;
+  TlsContexts tls_contexts_;
   std::map<std::string, std::shared_ptr<std::size_t>> rule_in_flight_;  // by rule name
   std::uint64_t random_state_;
 };

@@ -1,5 +1,8 @@
 #include "facade/rpc/upstream_targets.h"
 
+#include "facade/base/log.h"
+#include "facade/h2/header_text.h"
+#include "facade/net/tls_context.h"
 #include "facade/net/upstream_target.h"
 #include "routing/route_table.h"
 
@@ -41,6 +44,38 @@ UpstreamTarget target_of(const UpstreamInfo& info, unsigned workers) {
   if (settings.idle_timeout) target.connection.idle_timeout = *settings.idle_timeout;
   target.authority = settings.authority;
   return target;
+}
+
+void secure_target(UpstreamTarget& target, const UpstreamInfo& info, const TlsContexts& known, TlsContexts& kept) {
+  if (!info.tls) return;
+  const UpstreamTls& tls = *info.tls;
+  // A digest, since it lives on in keys of maps where nobody expects a secret.
+  std::uint64_t digest = header_hash(tls.ca_pem, tls.cert_pem);
+  digest ^= header_hash(tls.key_pem, tls.ca_file.empty() ? "system" : "file") * 0x9e3779b97f4a7c15;
+  target.security = "tls " + std::to_string(digest);
+  target.server_name = tls.server_name;
+  auto& context = kept[target.security];
+  if (const auto found = known.find(target.security); found != known.end()) context = found->second;
+  if (context == nullptr) {
+    TlsClientSettings settings;
+    settings.ca_pem = tls.ca_pem;
+    settings.certificate_pem = tls.cert_pem;
+    settings.key_pem = tls.key_pem;
+    if (!tls.ca_file.empty()) settings.ca_name = tls.ca_file;
+    if (!tls.cert_file.empty()) settings.certificate_name = tls.cert_file;
+    if (!tls.key_file.empty()) settings.key_name = tls.key_file;
+    auto made = TlsClientContext::make(settings);
+    if (made) {
+      context = *std::move(made);
+      for (const std::string& warning : context->warnings()) {
+        log_event(LogLevel::kWarn, "upstream_tls", warning, {{"upstream", info.name}});
+      }
+    } else {
+      log_event(LogLevel::kError, "upstream_tls_unusable", "calls to this upstream fail until its `tls` is mended",
+                {{"upstream", info.name}, {"reason", made.error()}});
+    }
+  }
+  target.tls = context;
 }
 
 }  // namespace ficus
