@@ -86,6 +86,7 @@ void FicusProcess::wait_for_ports() {
   const bool came = wait_until([this] {
     const std::string ports = read_file(dir_.path("ports.json"));
     listen_ = json_text(ports, "listen");
+    tls_listen_ = json_text(ports, "tls_listen");
     admin_ = json_text(ports, "admin");
     return (!listen_.empty() && !admin_.empty() && ports.find('}') != std::string::npos) || !running();
   });

@@ -40,6 +40,8 @@ class FicusProcess {
 
   const std::string& address() const { return listen_; }
   const std::string& admin() const { return admin_; }
+  // Of --tls-listen; empty without.
+  const std::string& tls_address() const { return tls_listen_; }
   pid_t pid() const { return pid_; }
   const TempDir& dir() const { return dir_; }
   const std::string& policy_path() const { return policy_path_; }
@@ -72,7 +74,7 @@ class FicusProcess {
   std::size_t proc_status_bytes(const std::string& field) const;
 
   TempDir dir_;
-  std::string policy_path_, listen_, admin_;
+  std::string policy_path_, listen_, tls_listen_, admin_;
   pid_t pid_ = -1;
   std::optional<int> exit_;
   bool expect_ready_ = true;
