@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "facade/h2/error_code.h"
+
 namespace ficus {
 namespace {
 

@@ -146,7 +146,7 @@ class UpstreamPoolTest : public ::testing::Test {
   }
   UpstreamPoolTest()
       : shard_(metrics_.add_shard()),
-        worker_(0, shard_, limits_, once_),
+        worker_(0, shard_, limits_, manners_, once_),
         resolver_(std::make_unique<DnsResolver>(worker_.io(), shard_, once_, DnsOptions{dns_.address()})),
         primary_(std::make_unique<UpstreamPool>(worker_, *resolver_, "primary")),
         shadow_(std::make_unique<UpstreamPool>(worker_, *resolver_, "shadow")) {
@@ -224,6 +224,7 @@ class UpstreamPoolTest : public ::testing::Test {
   Metrics metrics_;
   MetricsShard& shard_;
   const H2Limits limits_;
+  const ClientManners manners_;
   OnceGate once_;
   std::vector<std::shared_ptr<OpenCall>> calls_;  // outlive the worker's handlers
   Worker worker_;
