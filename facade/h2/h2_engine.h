@@ -191,6 +191,7 @@ class H2Engine {
   bool continuing_ = false;  // CONTINUATION must follow
   bool head_end_stream_ = false;
   bool head_ignored_ = false;               // decoded for the table's sake only
+  bool head_opens_ = false;                 // it is a request's: its stream is to be made
   H2Error head_error_ = H2Error::kNoError;  // the list is decoded, then its stream gets this
   std::uint32_t head_id_ = 0;
   std::uint32_t head_frames_ = 0;

@@ -327,6 +327,7 @@ bool H2Engine::on_headers(const FrameHeader& frame, const std::uint8_t* payload)
   head_id_ = frame.stream_id;
   head_end_stream_ = frame.has(frame_flag::kEndStream);
   head_ignored_ = false;
+  head_opens_ = false;
   head_frames_ = 0;
   head_bytes_ = 0;
   H2StreamBase* stream = streams_.find(head_id_);
@@ -340,6 +341,7 @@ bool H2Engine::on_headers(const FrameHeader& frame, const std::uint8_t* payload)
         last_peer_id_ = head_id_;
         // Beyond what our GOAWAY said: the client knows that it was not taken (6.8).
         head_ignored_ = head_id_ > goaway_last_id_;
+        head_opens_ = !head_ignored_;
       }
     } else {
       if (idle(head_id_)) return connection_error(H2Error::kProtocolError, "HEADERS on an idle stream");
@@ -384,11 +386,11 @@ bool H2Engine::on_header_list() {
   bool going_on = true;
   if (head_ignored_) {
     // Decoded for the table's sake.
-  } else if (head_error_ != H2Error::kNoError) {
+  } else if (head_error_ != H2Error::kNoError && (stream != nullptr || head_opens_)) {
     going_on = stream_error(head_id_, stream, head_error_);
   } else if (stream == nullptr) {
-    // A client's stream may have gone between HEADERS and its last CONTINUATION.
-    if (role_ == Role::kServer) going_on = on_request(too_large);
+    // Trailers (or a response) whose stream went between HEADERS and the last CONTINUATION open no stream again.
+    if (head_opens_) going_on = on_request(too_large);
   } else if (stream->in_head_done_) {
     going_on = on_trailers(*stream, too_large);
   } else {
