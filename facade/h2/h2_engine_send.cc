@@ -66,7 +66,8 @@ bool H2Engine::open_stream(H2StreamBase& stream, const HeaderBlock& head, bool e
 }
 
 void H2Engine::send_head(H2StreamBase& stream, const HeaderBlock& head, bool end_stream) {
-  if (stream.reset_sent_ || stream.end_queued_) return;
+  // Reset by the peer, a stream is off the connection before its owner is told.
+  if (stream.engine_ != this || stream.reset_sent_ || stream.end_queued_) return;
   stream.head_at_ = out_.end_offset();
   emit_head(stream.id_, head, end_stream);
   if (end_stream) {
