@@ -17,23 +17,33 @@ class FloodGauge {
  public:
   // Counts one more. False: over the limit.
   bool take(const FloodLimit& limit, std::chrono::steady_clock::time_point now) noexcept {
-    if (used_ < limit.burst) {
-      ++used_;
-      return true;
+    if (used_ == 0) {
+      since_ = now;  // a full bucket gains nothing
+    } else if (now > since_) {
+      give_back(limit, now);
     }
-    // What the time since `since_` has given back.
-    const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(now - since_).count();
-    const std::int64_t back = passed * static_cast<std::int64_t>(limit.per_second) / 1000;
-    if (back <= 0) return false;
-    since_ = now;
-    used_ -= static_cast<std::uint32_t>(std::min<std::int64_t>(back, used_));
+    if (used_ >= limit.burst) return false;
     ++used_;
     return true;
   }
 
  private:
+  void give_back(const FloodLimit& limit, std::chrono::steady_clock::time_point now) noexcept {
+    const std::int64_t passed = std::chrono::duration_cast<std::chrono::milliseconds>(now - since_).count();
+    const std::int64_t back = passed * std::int64_t{limit.per_second} / 1000;
+    if (back == 0) return;
+    if (back >= std::int64_t{used_}) {
+      used_ = 0;
+      since_ = now;
+      return;
+    }
+    used_ -= static_cast<std::uint32_t>(back);
+    // Only the time that was worth whole ones is spent: however often we are asked, per_second is what comes back.
+    since_ += std::chrono::milliseconds(back * 1000 / limit.per_second);
+  }
+
   std::uint32_t used_ = 0;
-  std::chrono::steady_clock::time_point since_{};
+  std::chrono::steady_clock::time_point since_{};  // what came back until here is taken off used_
 };
 
 }  // namespace ficus
