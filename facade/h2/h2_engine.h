@@ -125,6 +125,7 @@ class H2Engine {
   // ---- receiving (h2_engine_receive.cc); each gives false when the connection is over ----
   bool on_frame(const FrameHeader& frame, const std::uint8_t* payload);
   bool check_frame_header(const FrameHeader& frame);
+  bool check_output();
   bool begin_data(const FrameHeader& frame);
   bool data_bytes(const std::uint8_t* bytes, std::size_t length);
   bool end_data();

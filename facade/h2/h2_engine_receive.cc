@@ -22,6 +22,7 @@ bool H2Engine::receive(std::string_view bytes, TimePoint now) {
     // Between frames nobody is in the middle of a stream's events: who is over makes room at once, so that a peer that
     // opens and resets in one breath holds no more than one that takes its time.
     if (!gone_.empty()) reap();
+    if (!check_output()) return false;
     const auto have = static_cast<std::size_t>(end - at);
     if (state_ == State::kData) {
       const std::size_t n = std::min<std::size_t>(have, data_left_);
@@ -93,11 +94,13 @@ bool H2Engine::receive(std::string_view bytes, TimePoint now) {
     if (!on_frame(frame, payload)) return false;
   }
   if (partial_.empty() && partial_.capacity() > 64) std::string().swap(partial_);
-  if (out_.size() > limits_.control_output_bytes) {
-    owner_.on_limit("control_output_bytes");
-    return connection_error(H2Error::kEnhanceYourCalm, "control_output_bytes");
-  }
-  return !over_;
+  return !over_ && check_output();
+}
+
+bool H2Engine::check_output() {
+  if (role_ == Role::kClient || out_.size() <= limits_.control_output_bytes) return true;
+  owner_.on_limit("control_output_bytes");
+  return connection_error(H2Error::kEnhanceYourCalm, "control_output_bytes");
 }
 
 bool H2Engine::check_frame_header(const FrameHeader& frame) {

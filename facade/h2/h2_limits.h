@@ -30,7 +30,7 @@ struct H2Limits {
   // waits for credit). Never hit as an error.
   std::size_t output_bytes = 128 * 1024;
   // The same for what must be answered at once (acknowledgements, resets): a peer that makes us write and does not read
-  // is cut off.
+  // is cut off. Clients only: what waits for a slow upstream is mostly the heads of other callers' requests.
   std::size_t control_output_bytes = 1024 * 1024;
   // Resets by a client (CVE-2023-44487): as many at once as ten connections' worth of streams, then so many a second.
   // A busy caller that hedges its calls resets hundreds a second in good faith.
