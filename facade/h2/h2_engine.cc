@@ -1,5 +1,6 @@
 #include "facade/h2/h2_engine.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace ficus {
@@ -131,7 +132,10 @@ void H2Engine::attach(H2StreamBase& stream, std::uint32_t id) {
   stream.id_ = id;
   stream.gone_ = false;
   stream.send_window_ = peer_initial_window_;
-  stream.receive_window_ = limits_.stream_window_bytes;
+  // 6.5.3: until the peer says that it has our SETTINGS it may send by the default.
+  stream.receive_window_ = settings_acknowledged_
+                               ? std::int64_t{limits_.stream_window_bytes}
+                               : std::max<std::int64_t>(limits_.stream_window_bytes, kDefaultWindowBytes);
   stream.consumed_ = 0;
   streams_.insert(id, &stream);
 }

@@ -213,6 +213,7 @@ class H2Engine {
   std::uint32_t peer_max_streams_ = 0xffff'ffff;
   std::uint32_t next_id_ = 1;
   bool settings_received_ = false;
+  bool settings_acknowledged_ = false;  // ours
   bool goaway_sent_ = false;
   bool goaway_received_ = false;
   bool over_ = false;

@@ -187,8 +187,8 @@ bool H2Engine::stream_error(std::uint32_t id, H2StreamBase* stream, H2Error erro
 bool H2Engine::on_closed_stream(std::uint32_t id, bool header_list) {
   // Beyond what our GOAWAY said: not taken, and the peer knows (6.8).
   if (role_ == Role::kServer && id > goaway_last_id_) return true;
-  // An upstream that says more than the end (gRPC's own servers do, where a deadline and an answer meet), or a stream of
-  // ours so old that it is forgotten: nothing is gained by ending everyone else's calls.
+  // An upstream that says more than the end (gRPC's own servers do, where a deadline and an answer meet), or a stream
+  // of ours so old that it is forgotten: nothing is gained by ending everyone else's calls.
   if (role_ == Role::kClient && local_id(id)) return true;
   // 5.1, "closed".
   switch (closed_why(id)) {
@@ -493,7 +493,13 @@ bool H2Engine::on_settings(const FrameHeader& frame, const std::uint8_t* payload
   constexpr std::size_t kSettingBytes = 6;
   if (frame.stream_id != 0) return connection_error(H2Error::kProtocolError, "SETTINGS on a stream");
   if (frame.has(frame_flag::kAck)) {
-    return frame.length == 0 || connection_error(H2Error::kFrameSizeError, "SETTINGS acknowledged with a payload");
+    if (frame.length != 0) return connection_error(H2Error::kFrameSizeError, "SETTINGS acknowledged with a payload");
+    if (!settings_acknowledged_ && limits_.stream_window_bytes < kDefaultWindowBytes) {
+      const std::int64_t less = std::int64_t{kDefaultWindowBytes} - limits_.stream_window_bytes;
+      streams_.for_each([&](H2StreamBase& stream) { stream.receive_window_ -= less; });
+    }
+    settings_acknowledged_ = true;
+    return true;
   }
   if (frame.length % kSettingBytes != 0) return connection_error(H2Error::kFrameSizeError, "SETTINGS of another size");
   for (std::size_t i = 0; i < frame.length; i += kSettingBytes) {

@@ -31,10 +31,10 @@ void H2Engine::emit_head(std::uint32_t id, const HeaderBlock& block, bool end_st
   encoder_.encode(block, out_);
   const std::size_t bytes = static_cast<std::size_t>(out_.end_offset() - head_at) - kFrameHeaderBytes;
   const std::uint8_t end_flag = end_stream ? frame_flag::kEndStream : 0;
-  announce();
   if (bytes <= peer_max_frame_) {
     write_frame_header(out_.at(head_at), static_cast<std::uint32_t>(bytes), FrameType::kHeaders,
                        static_cast<std::uint8_t>(frame_flag::kEndHeaders | end_flag), id);
+    announce();
     return;
   }
   // Rare: more than one frame. The first stays where it is, the rest moves behind headers of its own.
