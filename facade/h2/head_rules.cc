@@ -41,6 +41,11 @@ bool three_digits(std::string_view status) noexcept {
   return status[0] >= '1';
 }
 
+// RFC 9113 8.3.1: begins with a slash (or is OPTIONS' "*"); RFC 3986 3.3 knows no blank.
+bool valid_path(std::string_view path) noexcept {
+  return (path.starts_with('/') || path == "*") && path.find(' ') == std::string_view::npos;
+}
+
 constexpr unsigned bit(HeaderToken token) noexcept { return 1u << static_cast<unsigned>(token); }
 
 }  // namespace
@@ -56,7 +61,8 @@ HeadFacts check_request_head(const HeaderBlock& block) noexcept {
     if (is_pseudo(field.token)) {
       if (regular || (seen & bit(field.token)) != 0) return facts;
       if (field.token > HeaderToken::kScheme) return facts;  // a response's, extended CONNECT's, or unknown
-      if (field.token == HeaderToken::kPath && field.value.empty()) return facts;
+      if (field.token == HeaderToken::kPath && !valid_path(field.value)) return facts;
+      if (field.token == HeaderToken::kScheme && field.value.empty()) return facts;
       if (field.token == HeaderToken::kMethod) connect = field.value == "CONNECT";
       seen |= bit(field.token);
       continue;

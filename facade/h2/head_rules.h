@@ -15,7 +15,8 @@ struct HeadFacts {
 };
 
 // A request's: each of :method, :scheme and :path exactly once (CONNECT: :method and :authority alone), pseudo-header
-// fields first, none of a response's, no field that RFC 9113 8.2.2 forbids, names and values of legal characters.
+// fields first, none of a response's, a scheme that is not empty, a path that begins with a slash and has no blank, no
+// field that RFC 9113 8.2.2 forbids, names and values of legal characters.
 HeadFacts check_request_head(const HeaderBlock& block) noexcept;
 // A response's: :status of three digits exactly once.
 HeadFacts check_response_head(const HeaderBlock& block) noexcept;
