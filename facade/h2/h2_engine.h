@@ -127,6 +127,7 @@ class H2Engine {
   bool check_frame_header(const FrameHeader& frame);
   bool check_output();
   bool begin_data(const FrameHeader& frame);
+  bool take_content(H2StreamBase& stream, std::uint32_t bytes);
   bool data_bytes(const std::uint8_t* bytes, std::size_t length);
   bool end_data();
   bool on_headers(const FrameHeader& frame, const std::uint8_t* payload);

@@ -241,6 +241,8 @@ bool H2Engine::begin_data(const FrameHeader& frame) {
     stream->receive_window_ -= frame.length;
     if (stream->receive_window_ < 0) {
       if (!stream_error(frame.stream_id, stream, H2Error::kFlowControlError)) return false;
+    } else if (data_pad_known_ && !take_content(*stream, frame.length)) {
+      return false;
     }
   }
   if (frame.length == 0 && !frame.has(frame_flag::kEndStream) &&
@@ -252,6 +254,14 @@ bool H2Engine::begin_data(const FrameHeader& frame) {
   return true;
 }
 
+// A frame with more than content-length left is refused as a whole, however it came cut up (8.1.1).
+bool H2Engine::take_content(H2StreamBase& stream, std::uint32_t bytes) {
+  if (stream.content_left_ < 0) return true;
+  if (stream.content_left_ < bytes) return stream_error(stream.id_, &stream, H2Error::kProtocolError);
+  stream.content_left_ -= bytes;
+  return true;
+}
+
 bool H2Engine::data_bytes(const std::uint8_t* bytes, std::size_t length) {
   data_left_ -= static_cast<std::uint32_t>(length);
   if (!data_pad_known_) {
@@ -260,20 +270,16 @@ bool H2Engine::data_bytes(const std::uint8_t* bytes, std::size_t length) {
     if (data_pad_ >= data_.length) return connection_error(H2Error::kProtocolError, "padding longer than its frame");
     ++bytes;
     --length;
-    if (H2StreamBase* stream = streams_.find(data_.stream_id)) consume_stream(*stream, 1 + data_pad_);
+    if (H2StreamBase* stream = streams_.find(data_.stream_id)) {
+      consume_stream(*stream, 1 + data_pad_);
+      if (!take_content(*stream, data_.length - 1 - data_pad_)) return false;
+    }
   }
   // Of these bytes, those that are not padding: it stands at the end.
   const std::size_t padding = data_left_ >= data_pad_ ? 0 : std::min<std::size_t>(length, data_pad_ - data_left_);
   length -= padding;
   if (length != 0) {
     H2StreamBase* stream = streams_.find(data_.stream_id);
-    if (stream != nullptr && stream->content_left_ >= 0) {
-      stream->content_left_ -= static_cast<std::int64_t>(length);
-      if (stream->content_left_ < 0) {  // 8.1.1: more than content-length said
-        if (!stream_error(data_.stream_id, stream, H2Error::kProtocolError)) return false;
-        stream = nullptr;
-      }
-    }
     if (stream != nullptr) {
       if (stream->events_ != nullptr) {
         stream->events_->on_data(text(bytes, length));

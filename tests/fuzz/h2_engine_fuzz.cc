@@ -238,7 +238,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     cut.run(input, piece);
     FUZZ_CHECK(cut.take() == out);
     FUZZ_CHECK(cut.log == whole.log);
-    FUZZ_CHECK(cut.bodies == whole.bodies);
+    if ((options & 8) == 0) FUZZ_CHECK(cut.bodies == whole.bodies);  // where it is reset depends on the pieces
   }
   return 0;
 }
