@@ -42,6 +42,10 @@ class H2Engine {
     virtual void on_settings() = 0;
     virtual void on_goaway(std::uint32_t error_code, std::string_view debug) = 0;
     virtual void on_ping_ack(std::uint64_t opaque) = 0;
+    // The peer sent a PING; its answer follows, unless this fails the connection.
+    virtual void on_ping() {}
+    // A header list began and is not whole so far: see head_since(). Not called for lists that come in one piece.
+    virtual void on_partial_head() {}
     // Server: a request's head was malformed; its stream was reset, no call came to be.
     virtual void on_malformed_head() = 0;
     // The peer broke HTTP/2 (or a limit) such that the connection cannot go on. GOAWAY is in the output.
@@ -107,6 +111,10 @@ class H2Engine {
   bool preface_received() const noexcept { return state_ != State::kPreface; }
   // A header list has begun and is not whole.
   bool inside_head() const noexcept { return continuing_ || (partial_head_ && !partial_.empty()); }
+  // When the list began that is not whole. Precondition: inside_head().
+  TimePoint head_since() const noexcept { return head_since_; }
+  // HEADERS and DATA put into the output so far; it wraps around.
+  std::uint32_t content_frames() const noexcept { return content_frames_; }
   std::uint32_t peer_max_streams() const noexcept { return peer_max_streams_; }
   bool goaway_sent() const noexcept { return goaway_sent_; }
   bool over() const noexcept { return over_; }
@@ -124,6 +132,7 @@ class H2Engine {
 
   // ---- receiving (h2_engine_receive.cc); each gives false when the connection is over ----
   bool on_frame(const FrameHeader& frame, const std::uint8_t* payload);
+  void head_began();
   bool check_frame_header(const FrameHeader& frame);
   bool check_output();
   bool begin_data(const FrameHeader& frame);
@@ -198,6 +207,7 @@ class H2Engine {
   std::uint32_t head_id_ = 0;
   std::uint32_t head_frames_ = 0;
   std::size_t head_bytes_ = 0;
+  TimePoint head_since_{};
   HeaderBlock block_;                                // being decoded
   std::uint32_t last_peer_id_ = 0;                   // the largest id the peer opened
   std::uint32_t last_taken_id_ = 0;                  // of those, the largest that became a call
@@ -213,6 +223,7 @@ class H2Engine {
   std::uint32_t peer_max_frame_ = kDefaultMaxFrameBytes;
   std::uint32_t peer_max_streams_ = 0xffff'ffff;
   std::uint32_t next_id_ = 1;
+  std::uint32_t content_frames_ = 0;
   bool settings_received_ = false;
   bool settings_acknowledged_ = false;  // ours
   bool goaway_sent_ = false;

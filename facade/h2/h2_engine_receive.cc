@@ -62,14 +62,17 @@ bool H2Engine::receive(std::string_view bytes, TimePoint now) {
           if (!begin_data(frame)) return false;
           continue;
         }
-        partial_head_ = frame.is(FrameType::kHeaders);
-        if (frame.length != 0) continue;
+        if (frame.length != 0) {
+          if (frame.is(FrameType::kHeaders)) head_began();
+          continue;
+        }
       }
       // Moved out: the frame's own events may lead back here.
       const std::string whole = std::move(partial_);
       partial_.clear();
       partial_head_ = false;
       if (!on_frame(frame, reinterpret_cast<const std::uint8_t*>(whole.data()) + kFrameHeaderBytes)) return false;
+      if (frame.length == 0 && frame.is(FrameType::kHeaders) && continuing_) head_began();
       continue;
     }
     if (have < kFrameHeaderBytes) {
@@ -84,14 +87,15 @@ bool H2Engine::receive(std::string_view bytes, TimePoint now) {
       continue;
     }
     if (have < kFrameHeaderBytes + frame.length) {
-      partial_head_ = frame.is(FrameType::kHeaders);
       partial_.reserve(kFrameHeaderBytes + frame.length);
       partial_.assign(text(at, have));
+      if (frame.is(FrameType::kHeaders)) head_began();
       return true;
     }
     const std::uint8_t* payload = at + kFrameHeaderBytes;
     at = payload + frame.length;
     if (!on_frame(frame, payload)) return false;
+    if (frame.is(FrameType::kHeaders) && continuing_) head_began();
   }
   if (partial_.empty() && partial_.capacity() > 64) std::string().swap(partial_);
   return !over_ && check_output();
@@ -112,6 +116,12 @@ bool H2Engine::check_frame_header(const FrameHeader& frame) {
     return connection_error(H2Error::kProtocolError, "the first frame is not SETTINGS");  // RFC 9113 3.4
   }
   return true;
+}
+
+void H2Engine::head_began() {
+  partial_head_ = !partial_.empty();
+  head_since_ = now_;
+  owner_.on_partial_head();
 }
 
 bool H2Engine::flood(FloodGauge& gauge, const FloodLimit& limit, std::string_view name) {
@@ -142,7 +152,8 @@ bool H2Engine::on_frame(const FrameHeader& frame, const std::uint8_t* payload) {
       if (frame.has(frame_flag::kAck)) {
         owner_.on_ping_ack(std::uint64_t{read_u32(payload)} << 32 | read_u32(payload + 4));
       } else {
-        emit(FrameType::kPing, frame_flag::kAck, 0, text(payload, frame.length));
+        owner_.on_ping();
+        if (!over_) emit(FrameType::kPing, frame_flag::kAck, 0, text(payload, frame.length));
       }
       return !over_;
     case FrameType::kGoaway:

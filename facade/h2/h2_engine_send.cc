@@ -26,6 +26,7 @@ void H2Engine::emit_u32(FrameType type, std::uint32_t id, std::uint32_t value) {
 }
 
 void H2Engine::emit_head(std::uint32_t id, const HeaderBlock& block, bool end_stream) {
+  ++content_frames_;
   const std::uint64_t head_at = out_.end_offset();
   out_.extend(kFrameHeaderBytes);
   encoder_.encode(block, out_);
@@ -92,6 +93,7 @@ void H2Engine::credit(H2StreamBase& stream, std::size_t bytes) {
 }
 
 void H2Engine::emit_data(H2StreamBase& stream, std::string_view piece) {
+  ++content_frames_;
   const auto bytes = static_cast<std::uint32_t>(piece.size());
   connection_send_window_ -= bytes;
   stream.send_window_ -= bytes;
