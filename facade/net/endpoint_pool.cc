@@ -114,7 +114,7 @@ void EndpointPool::close_all() {
 
 void EndpointPool::warm() {
   keep_warm_ = true;
-  if (!closed_ && retired_ == nullptr && connecting_ == nullptr && connections_.empty()) connect();
+  if (!resting_ && !closed_ && retired_ == nullptr && connecting_ == nullptr && connections_.empty()) connect();
 }
 
 void EndpointPool::retire() {
@@ -144,7 +144,7 @@ void EndpointPool::wind_up() {
 void EndpointPool::rewarm_later() {
   // An address that nothing could be reached at is tried again even where connections are not kept: only so is it known
   // to be back before a call pays for the attempt.
-  if (!(keep_warm_ || refused_) || closed_ || retired_ != nullptr || !connections_.empty()) return;
+  if (!(keep_warm_ || refused_) || resting_ || closed_ || retired_ != nullptr || !connections_.empty()) return;
   warm_timer_.expires_after(kRewarm);
   warm_timer_.async_wait([weak = weak_from_this()](error_code ec) {
     const auto pool = weak.lock();
@@ -212,6 +212,7 @@ void EndpointPool::connect() {
     on_connect_failed("TLS settings cannot be used", "see the log of the last policy load");
     return;
   }
+  resting_ = false;
   auto attempt = std::make_shared<Connecting>(worker_.io());
   connecting_ = attempt;
   const std::weak_ptr<EndpointPool> weak = weak_from_this();
@@ -292,6 +293,7 @@ void EndpointPool::on_connection_closed(UpstreamConnection& connection, std::str
   // However many calls it carried: one connection lost is one failure of the endpoint.
   const auto upstream = upstream_.lock();
   if (connection.streams() != 0 && !closed_ && upstream != nullptr) upstream->on_failure(id_);
+  if (connection.ended_idle() && connections_.empty()) resting_ = true;
   rewarm_later();
   dispatch_waiting();
 }

@@ -50,7 +50,8 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   // Gives the stream a connection, now or when there is one. Refuses it where the upstream's limit of waiting calls is
   // reached.
   void take(UpstreamStream& stream);
-  // Opens a first connection if there is none, and from now on tries again every kRewarm while there is none.
+  // Opens a first connection if there is none, and from now on tries again every kRewarm while there is none; but where
+  // the last was closed for idleness, the next call opens one.
   static constexpr std::chrono::milliseconds kRewarm{1000};
   void warm();
   // No longer named: closes each connection when its last call ended, and sends calls that wait elsewhere.
@@ -103,6 +104,7 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   std::shared_ptr<Connecting> connecting_;  // at most one attempt at a time: callers share its outcome
   bool refused_ = false;                    // the last attempt failed
   bool keep_warm_ = false;
+  bool resting_ = false;  // the last connection was closed for want of calls: the next call opens one, nothing else
   asio::steady_timer warm_timer_;
   std::chrono::steady_clock::time_point trouble_logged_{};
   std::uint64_t trouble_held_back_ = 0;

@@ -226,7 +226,8 @@ void H2Connection::flush() {
   }
   out.release_if_empty();
   engine_.reap();
-  if (!closed_ && engine_.goaway_sent() && engine_.streams() == 0 && out.empty() && may_close())
+  // Where the engine is over, close_politely() follows and lingers.
+  if (!closed_ && !engine_.over() && engine_.goaway_sent() && engine_.streams() == 0 && out.empty() && may_close())
     close("connection closed");
 }
 

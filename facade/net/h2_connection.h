@@ -49,6 +49,9 @@ class H2Connection : public std::enable_shared_from_this<H2Connection>, protecte
   const TlsStream* tls() const noexcept { return tls_.get(); }
   // Shakes hands where TLS is used, sends our preface and begins to read.
   void start_session();
+  // Ends a connection whose engine is over: what there is to say goes out first, as far as the socket takes it, and the
+  // peer gets a chance to read it. Not from inside the engine's events: there the reading loop does it.
+  void close_politely(std::string_view detail);
 
   // ---- what the two kinds do differently, beside H2Engine::Owner ----
   // The connection is being closed: give every stream its on_closed.
@@ -84,7 +87,6 @@ class H2Connection : public std::enable_shared_from_this<H2Connection>, protecte
   void wait_readable();
   void on_readable();
   void wait_writable();
-  void close_politely(std::string_view detail);
   void observe_write();
 
   struct PendingTime {

@@ -29,7 +29,8 @@ struct ClientManners {
   // PINGs closer together than this, with no HEADERS or DATA sent between them, are strikes; the client that has more
   // than max_ping_strikes is told ENHANCE_YOUR_CALM ("too_many_pings", as gRPC's servers say) and closed. gRPC's own
   // servers want five minutes, which fails clients that worked before: Go and Java let an application ask for 10 s, so
-  // half of that never strikes an honest one. 0: PINGs are not judged by time. Limit "ping_strikes".
+  // half of that never strikes an honest one. A PING that is no strike wipes out those before it. 0: PINGs are not
+  // judged by time. Limit "ping_strikes".
   std::chrono::milliseconds min_ping_interval{std::chrono::seconds(5)};
   unsigned max_ping_strikes = 2;
 };

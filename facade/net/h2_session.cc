@@ -28,7 +28,11 @@ void H2Stream::time_next_write(Histogram& histogram, std::chrono::steady_clock::
 
 H2Session::H2Session(Worker& worker, tcp::socket socket, const H2Limits& limits,
                      const std::shared_ptr<const TlsServerContext>& tls)
-    : H2Connection(worker, std::move(socket), H2Engine::Role::kServer, limits) {
+    : H2Connection(worker, std::move(socket), H2Engine::Role::kServer, limits),
+      opened_(worker.touch_clock()),
+      idle_since_(opened_),
+      age_at_(TimePoint::max()),
+      keepalive_(opened_) {
   error_code ec;
   const auto endpoint = socket_.remote_endpoint(ec);
   if (tls != nullptr) use_tls(std::make_unique<TlsStream>(*tls, socket_.native_handle()));
@@ -41,6 +45,7 @@ void H2Session::start() {
   worker_.metrics().gauge(families::kConnections, {"client"}).add(1);
   worker_.metrics().counter(families::kConnectionsTotal, {"client"}).add();
   start_session();
+  begin_manners();
 }
 
 H2StreamBase* H2Session::on_new_stream() {
@@ -54,6 +59,7 @@ void H2Session::on_stream_gone(H2StreamBase& base, StreamEnd end, std::uint32_t 
   auto& stream = static_cast<H2Stream&>(base);
   stream.events_->on_closed(end, error_code, "");
   delete &stream;
+  if (engine_.streams() == 0) idle_since_ = worker_.now();
   if (drain_ == Drain::kGoawaySent && engine_.streams() == 0) schedule_flush();
 }
 
@@ -67,16 +73,12 @@ void H2Session::begin_drain() {
   // The PING first, in the same write: some clients (those on Python's h2) take no frame behind a GOAWAY.
   engine_.send_ping(kDrainPing);
   engine_.send_goaway_notice();
-  worker_.timers().arm(drain_timer_, std::chrono::steady_clock::now() + kDrainNotice);
-}
-
-void H2Session::DrainTimer::on_timer() {
-  if (!session.closed() && session.drain_ == Drain::kNoticeSent) session.finish_drain();
+  drain_since_ = std::chrono::steady_clock::now();
+  look_again(drain_since_ + kDrainNotice);
 }
 
 void H2Session::finish_drain() {
   drain_ = Drain::kGoawaySent;
-  drain_timer_.cancel();
   engine_.send_goaway(H2Error::kNoError, "");
 }
 
@@ -90,7 +92,7 @@ std::size_t H2Session::abort_streams() {
 
 void H2Session::on_closing(std::string_view detail) {
   worker_.metrics().gauge(families::kConnections, {"client"}).add(-1);
-  drain_timer_.cancel();
+  timer_.cancel();
   engine_.detach_all([&](H2StreamBase& base) {
     auto& stream = static_cast<H2Stream&>(base);
     stream.events_->on_closed(StreamEnd::kConnectionLost, static_cast<std::uint32_t>(H2Error::kCancel), detail);
@@ -105,7 +107,7 @@ void H2Session::on_tls(std::string_view failed) {
 }
 
 void H2Session::on_connection_error(H2Error, std::string_view) {
-  worker_.metrics().counter(families::kProtocolErrors, {"client"}).add();
+  if (!broken_off_) worker_.metrics().counter(families::kProtocolErrors, {"client"}).add();
 }
 
 void H2Session::on_stream_error(H2Error error) {

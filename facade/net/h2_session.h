@@ -2,11 +2,15 @@
 // Invariant: the session owns its H2Streams, each H2Stream its StreamEvents (an RpcCall).
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "facade/base/pool.h"
+#include "facade/net/agenda.h"
 #include "facade/net/h2_connection.h"
 #include "facade/net/worker.h"
 
@@ -67,6 +71,9 @@ class H2Session : public H2Connection {
   void on_goaway(std::uint32_t, std::string_view) override {}
   void on_ping_ack(std::uint64_t opaque) override;
   void on_malformed_head() override { worker_.count_malformed_head(); }
+  void on_bytes() override { keepalive_.heard(worker_.now()); }
+  void on_ping() override;
+  void on_partial_head() override;
   void on_connection_error(H2Error error, std::string_view why) override;
   void on_stream_error(H2Error error) override;
   void on_closing(std::string_view detail) override;
@@ -74,14 +81,42 @@ class H2Session : public H2Connection {
   bool may_close() const override { return drain_ != Drain::kNoticeSent; }
   void finish_drain();
 
+  // ---- ClientManners (h2_session_manners.cc)
+  using TimePoint = std::chrono::steady_clock::time_point;
+  void begin_manners();
+  // Does what is due, and arms the timer for what is next.
+  void look_after();
+  // Arms the timer at that time unless it fires earlier anyway.
+  void look_again(TimePoint at);
+  // Each gives false when the connection is over.
+  bool check_slowness(Agenda& agenda);
+  bool check_alive(Agenda& agenda);
+  bool check_age(Agenda& agenda);
+  void check_idleness(Agenda& agenda);
+  // Bytes came that a busy worker has not read yet: then it was us who were slow.
+  bool unread() const;
+  // Says GOAWAY for a fault of the client's against the limit of that name.
+  void break_off(std::string_view limit, H2Error error, std::string_view debug);
+
   // If a peer never acknowledges the PING, the second GOAWAY goes out after this long all the same.
   static constexpr std::chrono::milliseconds kDrainNotice{1000};
   enum class Drain : std::uint8_t { kNo, kNoticeSent, kGoawaySent } drain_ = Drain::kNo;
-  struct DrainTimer final : Timer {
-    explicit DrainTimer(H2Session& s) : session(s) {}
-    void on_timer() override;
+  struct MannersTimer final : Timer {
+    explicit MannersTimer(H2Session& s) : session(s) {}
+    void on_timer() override { session.look_after(); }
     H2Session& session;
-  } drain_timer_{*this};
+  } timer_{*this};
+  enum class Age : std::uint8_t { kYoung, kToldToGo, kCut } age_ = Age::kYoung;
+  bool pinged_ = false;      // last_ping_ is set
+  bool broken_off_ = false;  // for a limit of ours, not a fault in HTTP/2
+  unsigned ping_strikes_ = 0;
+  std::uint32_t content_at_ping_ = 0;  // H2Engine::content_frames() at the last PING
+  TimePoint opened_;
+  TimePoint idle_since_;  // while no call is open
+  TimePoint drain_since_{};
+  TimePoint last_ping_{};
+  TimePoint age_at_;  // when the next step of age_ is due; max: never
+  Keepalive keepalive_;
   std::string peer_;
   std::shared_ptr<const TlsPeer> tls_peer_;
   std::vector<std::string_view> peer_sans_;

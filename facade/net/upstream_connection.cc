@@ -1,24 +1,36 @@
 #include "facade/net/upstream_connection.h"
 
+#include <utility>
+
 #include "facade/base/check.h"
 #include "facade/metrics/families.h"
 #include "facade/net/upstream.h"
 
 namespace ficus {
+namespace {
+
+constexpr std::uint64_t kKeepalivePing = 0x66'69'63'75'73'6b'65'70;  // "ficuskep"
+// After a look that came to nothing because bytes were waiting to be read.
+constexpr std::chrono::milliseconds kLookAgain{50};
+
+}  // namespace
 
 UpstreamConnection::UpstreamConnection(Worker& worker, tcp::socket socket, std::weak_ptr<EndpointPool> pool,
                                        std::string upstream_name, const UpstreamConnectionSettings& settings)
     : H2Connection(worker, std::move(socket), H2Engine::Role::kClient, worker.limits()),
       pool_(std::move(pool)),
       upstream_name_(std::move(upstream_name)),
-      settings_(settings) {}
+      settings_(settings),
+      idle_since_(worker.touch_clock()),
+      keepalive_(idle_since_) {}
 
 UpstreamConnection::~UpstreamConnection() = default;
 
 void UpstreamConnection::start(std::chrono::nanoseconds settle_within) {
   worker_.metrics().gauge(families::kConnections, {upstream_name_}).add(1);
   worker_.metrics().counter(families::kConnectionsTotal, {upstream_name_}).add();
-  worker_.timers().arm(settle_timer_, std::chrono::steady_clock::now() + settle_within);
+  settle_by_ = std::chrono::steady_clock::now() + std::chrono::duration_cast<TimePoint::duration>(settle_within);
+  worker_.timers().arm(timer_, settle_by_);
   start_session();
 }
 
@@ -30,8 +42,39 @@ void UpstreamConnection::on_tls(std::string_view failed) {
   worker_.metrics().counter(families::kTlsHandshakes, {upstream_name_, failed.empty() ? "done" : failed}).add();
 }
 
-void UpstreamConnection::SettleTimer::on_timer() {
-  if (!connection.settled_) connection.close("connect timeout");
+void UpstreamConnection::look_after() {
+  if (closed()) return;
+  const auto keep = shared_from_this();
+  Agenda agenda(worker_.touch_clock());
+  if (!settled_) {
+    if (agenda.due(settle_by_)) return close("connect timeout");
+    worker_.timers().arm(timer_, agenda.next());
+    return;
+  }
+  const bool busy = streams() != 0;
+  switch (keepalive_.look(agenda, settings_.keepalive_interval, settings_.keepalive_timeout,
+                          busy || settings_.keepalive_without_calls)) {
+    case Keepalive::Verdict::kFine:
+      break;
+    case Keepalive::Verdict::kPing:
+      engine_.send_ping(kKeepalivePing);
+      break;
+    case Keepalive::Verdict::kDead:
+      if (error_code ignored; socket_.available(ignored) == 0) {
+        on_limit("upstream_keepalive");
+        return close("keepalive timeout");
+      }
+      agenda.note(agenda.now() + kLookAgain);  // it spoke, and we were too busy to read it
+      break;
+  }
+  if (settings_.idle_timeout.count() != 0 && !going_away_ &&
+      agenda.due((busy ? agenda.now() : idle_since_) + settings_.idle_timeout)) {
+    on_limit("upstream_idle");
+    going_away_ = true;
+    ended_idle_ = true;
+    engine_.send_goaway(H2Error::kNoError, "");  // closed when it is out
+  }
+  if (agenda.next() != TimePoint::max()) worker_.timers().arm(timer_, agenda.next());
 }
 
 std::size_t UpstreamConnection::spare() const noexcept {
@@ -51,8 +94,11 @@ H2StreamBase* UpstreamConnection::on_new_stream() {
 }
 
 void UpstreamConnection::on_settings() {
-  settled_ = true;
-  settle_timer_.cancel();
+  if (!std::exchange(settled_, true)) {
+    // What is due from now on is another matter.
+    idle_since_ = worker_.now();
+    look_after();
+  }
   if (const auto pool = pool_.lock()) pool->on_settled();
 }
 
@@ -93,6 +139,7 @@ void UpstreamConnection::on_stream_gone(H2StreamBase& base, StreamEnd end, std::
   }
   end_or_repeat(stream, end, error_code, going_away_ && end == StreamEnd::kNeverProcessed ? "going away" : "");
   if (closed()) return;
+  if (streams() == 0) idle_since_ = worker_.now();
   const auto pool = pool_.lock();
   // A connection whose ids ran out (RFC 9113 5.1.1) takes no more calls.
   if (engine_.ids_used_up()) going_away_ = true;
@@ -106,7 +153,7 @@ void UpstreamConnection::on_stream_gone(H2StreamBase& base, StreamEnd end, std::
 void UpstreamConnection::on_closing(std::string_view detail) {
   worker_.metrics().gauge(families::kConnections, {upstream_name_}).add(-1);
   going_away_ = true;
-  settle_timer_.cancel();
+  timer_.cancel();
   if (!goaway_.empty()) detail = goaway_;
   const auto pool = pool_.lock();
   if (pool != nullptr && streams() != 0) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "facade/net/agenda.h"
 #include "facade/net/endpoint_pool.h"
 #include "facade/net/h2_connection.h"
 
@@ -26,6 +27,8 @@ class UpstreamConnection : public H2Connection {
   // Whether the upstream's first SETTINGS came. Before, no call is put on the connection: how many at once the upstream
   // takes is not known yet, and some count one too many as a broken connection.
   bool settled() const noexcept { return settled_; }
+  // Whether it ends because no call needed it for UpstreamConnectionSettings::idle_timeout.
+  bool ended_idle() const noexcept { return ended_idle_; }
 
  private:
   friend class EndpointPool;
@@ -35,6 +38,7 @@ class UpstreamConnection : public H2Connection {
   void on_settings() override;
   void on_goaway(std::uint32_t error_code, std::string_view debug) override;
   void on_ping_ack(std::uint64_t) override {}
+  void on_bytes() override { keepalive_.heard(worker_.now()); }
   void on_malformed_head() override {}
   void on_connection_error(H2Error error, std::string_view why) override;
   void on_stream_error(H2Error error) override;
@@ -49,11 +53,18 @@ class UpstreamConnection : public H2Connection {
   std::string goaway_;  // the class of a GOAWAY with an error, for the calls it ends
   bool settled_ = false;
   bool going_away_ = false;
-  struct SettleTimer final : Timer {
-    explicit SettleTimer(UpstreamConnection& c) : connection(c) {}
-    void on_timer() override;
+  // Does what is due, and arms the timer for what is next.
+  void look_after();
+  using TimePoint = std::chrono::steady_clock::time_point;
+  bool ended_idle_ = false;
+  TimePoint settle_by_{};
+  TimePoint idle_since_;  // while no call is open
+  Keepalive keepalive_;
+  struct MannersTimer final : Timer {
+    explicit MannersTimer(UpstreamConnection& c) : connection(c) {}
+    void on_timer() override { connection.look_after(); }
     UpstreamConnection& connection;
-  } settle_timer_{*this};
+  } timer_{*this};
 };
 
 }  // namespace ficus
