@@ -5,6 +5,21 @@
 #include "facade/wire/grpc_timeout.h"
 
 namespace ficus {
+namespace {
+
+// RFC 9113 8.3.1: a `host` beside it would have to say the same.
+void set_authority(HeaderBlock& head, std::string_view authority) {
+  constexpr std::string_view kName = ":authority";
+  head.remove("host");
+  const bool there = head.find(kName).has_value();
+  head.set(kName, authority);
+  if (there) return;
+  // Pseudo-header fields come first.
+  HeaderBlock::Fields& fields = head.fields();
+  std::rotate(fields.begin(), fields.end() - 1, fields.end());
+}
+
+}  // namespace
 
 void prepare_forward_head(HeaderBlock& head, const ForwardHead& how) {
   for (HeaderBlock::Field& field : head.fields()) {
@@ -33,6 +48,9 @@ void prepare_forward_head(HeaderBlock& head, const ForwardHead& how) {
         break;
     }
     if (!how.override_metadata.empty() && field.name == how.override_metadata) field.hidden = true;
+  }
+  if (const std::string& authority = how.upstream->settings.authority; !authority.empty()) {
+    set_authority(head, authority);
   }
   for (const std::string& name : how.upstream->metadata_remove) head.remove(name);
   if (how.timeout) head.set("grpc-timeout", format_grpc_timeout(*how.timeout));

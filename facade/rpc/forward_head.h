@@ -18,7 +18,7 @@ inline constexpr std::string_view kOwnPrefix = "x-ficus-";
 inline constexpr std::string_view kShadowMarker = "x-ficus-shadow";
 
 struct ForwardHead {
-  const UpstreamInfo* upstream = nullptr;           // its metadata set and remove
+  const UpstreamInfo* upstream = nullptr;           // its authority, metadata set and remove
   std::string_view override_metadata;               // removed; may be empty
   bool marked = false;                              // the client's marker is kept
   std::string_view peer;                           // x-forwarded-client-cert to send; empty: none
@@ -28,7 +28,7 @@ struct ForwardHead {
   std::string_view traceparent;  // this leg's
 };
 
-// Edits `head` in place. Pseudo-header fields, `te`, content-type, repeated keys and their order stay as they came.
+// Edits `head` in place. Pseudo-header fields (but for an `authority` of the upstream's), `te`, content-type, repeated keys and their order stay as they came.
 void prepare_forward_head(HeaderBlock& head, const ForwardHead& how);
 
 }  // namespace ficus

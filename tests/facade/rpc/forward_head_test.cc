@@ -51,6 +51,22 @@ TEST_F(ForwardHeadTest, WhatTheClientSentStaysInOrder) {
   EXPECT_EQ(visible(head), want);
 }
 
+TEST_F(ForwardHeadTest, TheUpstreamsAuthorityStandsWhereTheClientsStood) {
+  upstream_.settings.authority = "policy.internal:443";
+  HeaderBlock head = block_of({{":method", "POST"}, {":authority", "facade"}, {":path", "/s/m"}, {"te", "trailers"}});
+  prepare_forward_head(head, how());
+  EXPECT_EQ(visible(head), (Fields{{":method", "POST"}, {":authority", "policy.internal:443"}, {":path", "/s/m"},
+                                   {"te", "trailers"}, {"traceparent", "00-t-s-01"}}));
+}
+
+TEST_F(ForwardHeadTest, TheUpstreamsAuthorityStandsInFrontOfMetadataWhereTheClientSentHostOnly) {
+  upstream_.settings.authority = "policy.internal";
+  HeaderBlock head = block_of({{":method", "POST"}, {":path", "/s/m"}, {"host", "facade"}, {"te", "trailers"}});
+  prepare_forward_head(head, how());
+  EXPECT_EQ(visible(head), (Fields{{":authority", "policy.internal"}, {":method", "POST"}, {":path", "/s/m"},
+                                   {"te", "trailers"}, {"traceparent", "00-t-s-01"}}));
+}
+
 TEST_F(ForwardHeadTest, OwnMetadataOfAClientIsDropped) {
   HeaderBlock head = block_of({{"x-ficus-anything", "1"}, {"x-ficus-shadow", "1"}, {"x-fic", "stays"}});
   prepare_forward_head(head, how());
