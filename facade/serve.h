@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 
+#include "facade/base/log.h"
 #include "facade/net/h2_manners.h"
 #include "facade/net/listener.h"
 #include "facade/net/socket_plan.h"
@@ -40,6 +41,7 @@ struct ServeOptions {
   std::string port_file;     // empty: none. JSON, written when ready: {"listen":"HOST:PORT","admin":"HOST:PORT"}; of
                              // several client addresses the first
   std::chrono::milliseconds drain_timeout{30'000};
+  LogLevel log_level = LogLevel::kInfo;
   std::string takeover;  // empty: no successor can take over; else a Unix socket's path
   std::chrono::milliseconds takeover_timeout = TakeoverServer::kReadyTimeout;
 };

@@ -136,6 +136,13 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
   command->add_option("--dns-server", options->dns_server,
                       "ADDRESS:PORT of the DNS server to ask for upstreams' names, instead of /etc/resolv.conf's");
   command->add_option("--port-file", options->port_file, "Write the addresses bound here, as JSON, when ready");
+  command->add_option("--log-level", options->log_level, "The least that is written to the log")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, LogLevel>{{"debug", LogLevel::kDebug},
+                                                                          {"info", LogLevel::kInfo},
+                                                                          {"warn", LogLevel::kWarn},
+                                                                          {"error", LogLevel::kError}}))
+      ->type_name("debug|info|warn|error")
+      ->default_str("info");
   add_time(*command, "--drain-timeout", options->drain_timeout,
            "How long calls in flight may go on after SIGTERM, or after a takeover", kDay);
   add_succession_options(*command, *options);
@@ -161,6 +168,7 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
       context.exit_code = kExitUsage;
       return;
     }
+    set_log_level(options->log_level);
     context.exit_code = serve(*options);
   });
 }

@@ -47,6 +47,7 @@ TEST(ServeFlagsTest, WhatDoesNotGoTogetherIsRefusedInWords) {
       {{"--head-timeout", "0s"}, "--head-timeout 0"},
       {{"--max-connections", "0"}, "--max-connections"},
       {{"--client-idle-timeout", "3 weeks"}, "--client-idle-timeout"},
+      {{"--log-level", "chatty"}, "--log-level"},
   };
   for (const auto& [flags, want] : rows) {
     FicusOptions options;
@@ -56,6 +57,15 @@ TEST(ServeFlagsTest, WhatDoesNotGoTogetherIsRefusedInWords) {
     EXPECT_EQ(ficus->wait_exit(), 2) << want;
     EXPECT_NE(ficus->log().find(want), std::string::npos) << ficus->log();
   }
+}
+
+TEST(ServeFlagsTest, BelowTheLogLevelNothingIsWritten) {
+  ScriptedUpstream upstream;
+  const auto usual = start_ficus(pass_through_policy(upstream.address()));
+  EXPECT_NE(usual->log().find(" info "), std::string::npos) << "nothing that could be left out";
+  const auto quiet = start_ficus(pass_through_policy(refusing_address()), {.flags = {"--log-level", "warn"}});
+  EXPECT_TRUE(quiet->wait_log("upstream_connect_failed"));
+  EXPECT_EQ(quiet->log().find(" info "), std::string::npos) << quiet->log();
 }
 
 TEST(ServeFlagsTest, TimesAreReadInEveryUnit) {
