@@ -124,6 +124,8 @@ struct RuleInfo {
   std::uint32_t shadow_max_in_flight = kDefaultShadowMaxInFlight;
   std::uint64_t shadow_max_bytes = kDefaultShadowMaxBytes;
   std::optional<RetrySettings> retry;  // absent: only what never reached an upstream is tried again
+  // Whether a read of the rule may be asked again after an answer.
+  bool repeats() const noexcept { return retry.has_value() || !facts.fallback.empty(); }
 };
 
 // Contents of the files a policy names (files_named()), by the name written there.

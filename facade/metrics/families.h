@@ -28,6 +28,10 @@ inline const Family kUnkeyed{"ficus_unkeyed_total", "Canary calls without what t
                              Type::kCounter, {"capability", "reason"}};
 inline const Family kRetried{"ficus_retried_total", "Calls sent again on another connection since they never reached an upstream",
                              Type::kCounter, {"upstream"}};
+inline const Family kReadRetries{"ficus_read_retries_total", "Answers that reads.retry speaks of, by whether the read was sent again or why not",
+                                 Type::kCounter, {"capability", "rule", "outcome"}};
+inline const Family kFallbacks{"ficus_fallbacks_total", "Answers of the new side that reads.fallback speaks of, by what legacy said or why it was not asked",
+                               Type::kCounter, {"capability", "outcome"}};
 inline const Family kUpstreamFailures{"ficus_upstream_failures_total", "Calls an upstream failed in transport, by class",
                                       Type::kCounter, {"upstream", "role", "class"}};
 
@@ -86,7 +90,7 @@ inline const Family kProtocolErrors{"ficus_protocol_errors_total", "Connections 
 // All of the above, for the tests that hold README's table and the dashboards against them.
 inline const Family* const kAll[] = {
     &kCalls, &kCallSeconds, &kOwnSeconds, &kTenantCalls, &kRuleCalls, &kRefused, &kForced, &kUnkeyed, &kRetried,
-    &kUpstreamFailures, &kShareConfigured, &kShareEligible, &kShareIn, &kShadowBegun, &kNotShadowed, &kVerdicts,
+    &kReadRetries, &kFallbacks, &kUpstreamFailures, &kShareConfigured, &kShareEligible, &kShareIn, &kShadowBegun, &kNotShadowed, &kVerdicts,
     &kMismatches, &kIgnored, &kCompareSeconds, &kCompareQueue, &kTraces, &kPolicyGeneration, &kPolicyInfo,
     &kReloads, &kPolicyReloadOk, &kWriteOwner, &kExpired, &kConnections, &kConnectionsTotal, &kConnectFailures,
     &kDnsLookups, &kEndpoints, &kEjections, &kHealthChecks, &kStreams, &kLimits, &kTlsHandshakes, &kTlsReloads, &kProtocolErrors};

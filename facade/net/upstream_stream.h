@@ -43,6 +43,16 @@ class UpstreamStream
   void abandon();
   // How the call ended, for passive health: once, while the pointer is valid.
   void report(unsigned grpc_status);
+  // Adds the endpoints it was sent to. For who asks again with another stream, which is to avoid() them. Valid in
+  // on_closed too.
+  void add_tried_to(boost::container::small_vector<Balancer::EndpointId, 4>& to) const {
+    to.insert(to.end(), tried_.begin(), tried_.end());
+    if (endpoint_ != 0) to.push_back(endpoint_);
+  }
+  // Endpoints to be taken only if there is no other. Before send_headers().
+  void avoid(std::span<const Balancer::EndpointId> endpoints) {
+    tried_.insert(tried_.end(), endpoints.begin(), endpoints.end());
+  }
 
  private:
   friend class UpstreamConnection;

@@ -114,6 +114,15 @@ void CallMetrics::count_not_shadowed(std::uint16_t capability, std::string_view 
   shard_.counter(families::kNotShadowed, {capability_name(capability), reason}).add();
 }
 
+void CallMetrics::count_retry(std::uint32_t rule, std::string_view outcome) {
+  const RuleInfo& info = table_.rules()[rule];
+  shard_.counter(families::kReadRetries, {capability_name(info.capability), info.name, outcome}).add();
+}
+
+void CallMetrics::count_fallback(std::uint16_t capability, std::string_view outcome) {
+  shard_.counter(families::kFallbacks, {capability_name(capability), outcome}).add();
+}
+
 Counter& CallMetrics::shadow_begun(std::uint16_t capability) {
   CapabilityCounters& counters = capabilities_[capability];
   if (counters.begun == nullptr)

@@ -27,6 +27,10 @@ class CallMetrics {
   void count_unkeyed(std::uint16_t capability, std::string_view reason);
   void count_override(std::uint16_t capability, std::string_view outcome);
   void count_not_shadowed(std::uint16_t capability, std::string_view reason);
+  // A read was sent again ("sent"), or why not.
+  void count_retry(std::uint32_t rule, std::string_view outcome);
+  // Legacy answered for the new side ("ok", "failed"), or why it was not asked.
+  void count_fallback(std::uint16_t capability, std::string_view outcome);
   Counter& shadow_begun(std::uint16_t capability);
 
  private:

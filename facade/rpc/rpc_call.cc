@@ -236,24 +236,20 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
   if (decision.shadow_possible && (decision.shadow_needs_key || !decision.shadow.percent.none()))
     begin_tap(decision, {span.data(), span.size()});
 
+  if (plan_.kind == PlanKind::kRead && plan_.rule != kNoRule && !plan_.marked && table.rules()[plan_.rule].repeats())
+    watch_read(decision);
+
   upstream_ = server_.pool().open(routes_->primary[decision.upstream], leg_);
   if (upstream_ == nullptr) {
     const std::string message = std::string(upstream_name()) + ": too many concurrent requests";
     return fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, "max_concurrent_requests"}, message);
   }
   const auto traceparent = format_traceparent(trace_, span);
-  ForwardHead how;
-  how.upstream = &table.upstreams()[decision.upstream];
-  how.peer = forwarded_peer(*how.upstream);
-  if (plan_.capability != kNoIndex) how.override_metadata = table.capabilities()[plan_.capability].override_metadata;
-  how.marked = plan_.marked;
-  how.trace = &trace_;
-  how.traceparent = {traceparent.data(), traceparent.size()};
-  if (deadline_) how.timeout = *deadline_ - server_.worker().now();
+  if (repeat_ != nullptr) repeat_->read.traceparent = traceparent;
   // Moved, not copied: who borrowed from it (the plan) reads texts that the moved block still holds, and not later than
   // the leg lives.
   HeaderBlock forward = std::move(head_);
-  prepare_forward_head(forward, how);
+  edit_head(forward, decision.upstream, {traceparent.data(), traceparent.size()});
   if (tap_ != nullptr) tap_->on_primary_sent();
   upstream_->send_headers(std::move(forward), request_ended_ && held_.empty());
   if (upstream_ != nullptr && !held_.empty()) {
@@ -263,6 +259,19 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
     if (request_ended_) upstream_->send_end();
   }
   if (request_ended_ && tap_ != nullptr) tap_->on_request_end();
+}
+
+void RpcCall::edit_head(HeaderBlock& head, std::uint16_t upstream, std::string_view traceparent) {
+  const RouteTable& table = *routes_->table;
+  ForwardHead how;
+  how.upstream = &table.upstreams()[upstream];
+  how.peer = forwarded_peer(*how.upstream);
+  if (plan_.capability != kNoIndex) how.override_metadata = table.capabilities()[plan_.capability].override_metadata;
+  how.marked = plan_.marked;
+  how.trace = &trace_;
+  how.traceparent = traceparent;
+  if (deadline_) how.timeout = *deadline_ - server_.worker().now();
+  prepare_forward_head(head, how);
 }
 
 void RpcCall::begin_tap(const RouteDecision& decision, std::string_view primary_span) {
@@ -357,6 +366,7 @@ void RpcCall::on_data(std::string_view bytes) {
       return;
     case State::kRelaying:
       if (tap_ != nullptr) tap_->on_request_data(bytes);
+      if (repeat_ != nullptr) repeat_->read.keep(bytes);
       if (upstream_ != nullptr) upstream_->send_data(bytes);
       return;
   }
@@ -366,6 +376,7 @@ void RpcCall::on_end(HeaderBlock* trailers) {
   request_ended_ = true;
   if (state_ == State::kWaitingForKey) return try_key(true);
   if (state_ != State::kRelaying || upstream_ == nullptr) return;
+  if (repeat_ != nullptr) repeat_->read.end_request(trailers != nullptr);
   if (trailers != nullptr) {
     upstream_->send_trailers(std::move(*trailers));
   } else {
@@ -390,6 +401,7 @@ void RpcCall::on_headers_too_large() {
 // ---------------------------------------------------------------- the answer
 
 void RpcCall::on_answer_headers(HeaderBlock& block, bool end_stream) {
+  if (repeat_ != nullptr && hold_answer(block, end_stream)) return;
   if (tap_ != nullptr) tap_->on_answer_headers(block, end_stream);
   if (!end_stream) {
     client_.send_headers(block, false);
@@ -404,11 +416,16 @@ void RpcCall::on_answer_headers(HeaderBlock& block, bool end_stream) {
 }
 
 void RpcCall::on_answer_data(std::string_view bytes) {
+  if (repeat_ != nullptr) release_answer();
   if (tap_ != nullptr) tap_->on_answer_data(bytes);
   client_.send_data(bytes);
 }
 
 void RpcCall::on_answer_end(HeaderBlock* trailers) {
+  if (repeat_ != nullptr) {
+    if (trailers != nullptr && hold_trailers(*trailers)) return;
+    release_answer();
+  }
   if (tap_ != nullptr) tap_->on_answer_end(trailers);
   if (trailers != nullptr) {
     const GrpcCode status = parse_grpc_status(trailers->find(HeaderToken::kGrpcStatus));
@@ -442,6 +459,7 @@ void RpcCall::on_upstream_closed(StreamEnd end, std::uint32_t error_code, std::s
   // A connection that failed or was lost is the endpoint's failure, and counted there: once, not for every call on it.
   if (end == StreamEnd::kReset) stream.report(static_cast<unsigned>(error.grpc_code));
   server_.worker().metrics().counter(families::kUpstreamFailures, {upstream_name(), "primary", error.detail}).add();
+  if (repeat_ != nullptr && hold_failure(stream, error, end)) return;
   fail_call(error, std::string(upstream_name()) + ": " + error.detail);
 }
 
@@ -487,6 +505,11 @@ void RpcCall::finish_answer(GrpcCode status) {
   state_ = State::kAnswered;
   count_end(status);
   deadline_timer_.cancel();
+  if (repeat_ != nullptr) {
+    repeat_->timer.cancel();
+    if (repeat_->read.fell_back)
+      routes_->metrics.count_fallback(plan_.capability, status == GrpcCode::kOk ? "ok" : "failed");
+  }
   std::string().swap(held_);
   drop_upstream();
   tap_.reset();

@@ -12,6 +12,7 @@
 #include "facade/net/h2_session.h"
 #include "facade/net/upstream_stream.h"
 #include "facade/rpc/call_error.h"
+#include "facade/rpc/read_repeat.h"
 #include "facade/rpc/rpc_server.h"
 #include "facade/wire/trace_context.h"
 
@@ -66,6 +67,25 @@ class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
   void begin_leg(const RouteDecision& decision);
   void begin_tap(const RouteDecision& decision, std::string_view primary_span);
   void on_deadline();
+
+  // ---- asking a read again (rpc_call_repeat.cc); precondition but for watch_read(): repeat_
+  // Keeps what is needed for it, where the rule may ask for it. Before the head is moved.
+  void watch_read(const RouteDecision& decision);
+  // The answer began, ended without a message, or failed. True: it goes no further for now. False: `head` or
+  // `trailers` are as they came.
+  bool hold_answer(HeaderBlock& head, bool end_stream);
+  bool hold_trailers(HeaderBlock& trailers);
+  bool hold_failure(const UpstreamStream& stream, const CallError& error, StreamEnd end);
+  // The head that is held, if one is, goes on.
+  void release_answer();
+  bool ask_again(const UpstreamStream* stream);
+  void on_repeat_due();
+  void show_tap_answer();
+  void pass_on_answer();
+  void count_retry(std::string_view outcome);
+
+  // What this leg changes in the request's head.
+  void edit_head(HeaderBlock& head, std::uint16_t upstream, std::string_view traceparent);
   // Answers in the facade's own name. Nothing is sent if an answer was complete already.
   void fail_call(const CallError& error, std::string_view message);
   void refuse_http(std::string_view status, std::string_view allow);
@@ -99,6 +119,18 @@ class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
     void on_timer() override { call.on_deadline(); }
     RpcCall& call;
   } deadline_timer_{*this};
+  struct RepeatTimer final : Timer {
+    explicit RepeatTimer(RpcCall& c) : call(c) {}
+    void on_timer() override { call.on_repeat_due(); }
+    RpcCall& call;
+  };
+  struct Repeat {
+    Repeat(RpcCall& call, const RuleInfo& rule, RetryBudget& budget, bool may_fall_back)
+        : read(rule, budget, may_fall_back, call.server_.worker().now()), timer(call) {}
+    ReadRepeat read;
+    RepeatTimer timer;
+  };
+  std::unique_ptr<Repeat> repeat_;  // null: this call is never asked again
 };
 
 }  // namespace ficus

@@ -48,10 +48,16 @@ void RpcServer::use(std::shared_ptr<const RouteTable> table, std::shared_ptr<con
   shadow_pool_.configure(targets, false);
 
   auto routes = std::make_shared<WorkerRoutes>(std::move(table), std::move(descriptors), worker_.metrics());
+  std::map<std::string, std::shared_ptr<RetryBudget>> budgets;
   for (const UpstreamTarget& target : targets) {
+    auto& known = retry_budgets_[target.name];
+    if (known == nullptr) known = std::make_shared<RetryBudget>();
+    routes->retry_budgets.push_back(known);
+    budgets.emplace(target.name, known);
     routes->primary.push_back(primary_pool_.find(target.name));
     routes->shadow.push_back(shadow_pool_.find(target.name));
   }
+  retry_budgets_ = std::move(budgets);
   std::map<std::string, std::shared_ptr<std::size_t>> in_flight;
   for (const RuleInfo& rule : routes->table->rules()) {
     auto& known = rule_in_flight_[rule.name];

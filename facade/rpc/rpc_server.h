@@ -59,6 +59,7 @@ class RpcServer {
   std::shared_ptr<WorkerRoutes> routes_;
   TlsContexts tls_contexts_;
   std::map<std::string, std::shared_ptr<std::size_t>> rule_in_flight_;  // by rule name
+  std::map<std::string, std::shared_ptr<RetryBudget>> retry_budgets_;   // by upstream name
   std::uint64_t random_state_;
 };
 

@@ -1,0 +1,165 @@
+// The part of RpcCall that asks a read again: reads.retry and reads.fallback. What is asked again, and when, is
+// ReadRepeat's to say.
+#include "facade/metrics/families.h"
+#include "facade/rpc/rpc_call.h"
+#include "facade/wire/grpc_status.h"
+
+namespace ficus {
+
+void RpcCall::watch_read(const RouteDecision& decision) {
+  const RuleInfo& rule = routes_->table->rules()[plan_.rule];
+  // A tester who asks for the new side is to see what it answers.
+  const bool may_fall_back = decision.side == Side::kNew && decision.owner == Side::kLegacy && !decision.forced;
+  if (!rule.retry && !may_fall_back) return;
+  repeat_ = std::make_unique<Repeat>(*this, rule, *routes_->retry_budgets[decision.upstream], may_fall_back);
+  repeat_->read.head = head_.clone();
+  repeat_->read.keep(held_);
+  if (request_ended_) repeat_->read.end_request(false);
+}
+
+bool RpcCall::hold_answer(HeaderBlock& head, bool end_stream) {
+  if (client_.headers_sent()) return false;
+  ReadRepeat& read = repeat_->read;
+  read.answer = {};
+  if (!end_stream) {
+    read.answer.head = std::move(head);
+    read.holding = true;
+    return true;
+  }
+  const auto status = head.find(HeaderToken::kGrpcStatus);
+  read.answer.status =
+      status ? parse_grpc_status(status) : grpc_code_of_http(head.find(HeaderToken::kStatus).value_or(""));
+  read.answer.trailers = std::move(head);
+  if (ask_again(upstream_)) return true;
+  head = std::move(read.answer.trailers);
+  return false;
+}
+
+bool RpcCall::hold_trailers(HeaderBlock& trailers) {
+  ReadRepeat& read = repeat_->read;
+  if (!read.holding) return false;
+  read.answer.status = parse_grpc_status(trailers.find(HeaderToken::kGrpcStatus));
+  read.answer.trailers = std::move(trailers);
+  if (ask_again(upstream_)) return true;
+  trailers = std::move(read.answer.trailers);
+  return false;
+}
+
+bool RpcCall::hold_failure(const UpstreamStream& stream, const CallError& error, StreamEnd end) {
+  if (client_.headers_sent()) return false;
+  ReadRepeat& read = repeat_->read;
+  read.holding = false;
+  read.answer = {};
+  read.answer.status = error.grpc_code;
+  read.answer.error = error;
+  read.answer.reached = end != StreamEnd::kConnectFailed;
+  return ask_again(&stream);
+}
+
+void RpcCall::release_answer() {
+  ReadRepeat& read = repeat_->read;
+  if (!std::exchange(read.holding, false)) return;
+  HeaderBlock head = std::move(read.answer.head);
+  if (tap_ != nullptr) tap_->on_answer_headers(head, false);
+  client_.send_headers(head, false);
+}
+
+bool RpcCall::ask_again(const UpstreamStream* stream) {
+  ReadRepeat& read = repeat_->read;
+  const auto now = server_.worker().now();
+  const RepeatVerdict verdict = read.judge(read.answer, now, deadline_);
+  if (!verdict.no_retry.empty()) count_retry(verdict.no_retry);
+  if (!verdict.no_fallback.empty()) routes_->metrics.count_fallback(plan_.capability, verdict.no_fallback);
+  MetricsShard& metrics = server_.worker().metrics();
+  for (const std::string_view why : {verdict.no_retry, verdict.no_fallback}) {
+    if (why == "budget") metrics.counter(families::kLimits, {"retry_budget"}).add();
+    if (why == "request_too_large") metrics.counter(families::kLimits, {"retry_buffer_bytes"}).add();
+  }
+  if (verdict.next == RepeatVerdict::Next::kAnswer) return false;
+  read.holding = false;
+  read.next = verdict.next;
+  if (stream != nullptr) stream->add_tried_to(read.tried);
+  if (upstream_ != nullptr) upstream_->report(static_cast<unsigned>(read.answer.status));
+  drop_upstream();
+  // Not from here: this is called while the connection it would be sent on reads its frames.
+  server_.worker().timers().arm(repeat_->timer, now + verdict.wait);
+  return true;
+}
+
+void RpcCall::count_retry(std::string_view outcome) { routes_->metrics.count_retry(plan_.rule, outcome); }
+
+void RpcCall::on_repeat_due() {
+  server_.worker().touch_clock();
+  ReadRepeat& read = repeat_->read;
+  const RouteTable& table = *routes_->table;
+  const bool fallback = read.next == RepeatVerdict::Next::kFallback;
+  const std::uint16_t upstream = fallback ? table.capabilities()[plan_.capability].legacy_upstream : upstream_index_;
+  UpstreamStream* const next = server_.pool().open(routes_->primary[upstream], leg_);
+  if (next == nullptr) {
+    if (fallback) {
+      routes_->metrics.count_fallback(plan_.capability, "max_concurrent_requests");
+    } else {
+      count_retry("max_concurrent_requests");
+    }
+    return pass_on_answer();
+  }
+  upstream_ = next;
+  if (fallback) {
+    // The first answer is the new side's, for its metrics and for the comparison: what legacy says now is not.
+    show_tap_answer();
+    count_end(read.answer.status);
+    read.fell_back = true;
+    side_ = Side::kLegacy;
+    upstream_index_ = upstream;
+  } else {
+    count_retry("sent");
+    next->avoid(read.tried);
+  }
+  read.answer = {};
+  HeaderBlock head = read.head.clone();
+  edit_head(head, upstream, {read.traceparent.data(), read.traceparent.size()});
+  // All of it was given back to the client's window, or its half has ended and needs none.
+  credited_early_ = read.request().size();
+  next->send_headers(std::move(head), read.request().empty());
+  if (upstream_ != next || read.request().empty()) return;
+  upstream_->send_data(read.request());
+  if (upstream_ == next) upstream_->send_end();
+}
+
+void RpcCall::show_tap_answer() {
+  if (tap_ == nullptr) return;
+  const ReadRepeat::Answer& answer = repeat_->read.answer;
+  if (answer.error) {
+    tap_->on_primary_failed(Observation::End::kFailed, answer.error->grpc_code, answer.error->detail);
+  } else if (answer.head.empty()) {
+    tap_->on_answer_headers(answer.trailers, true);
+  } else {
+    tap_->on_answer_headers(answer.head, false);
+    tap_->on_answer_end(&answer.trailers);
+  }
+  tap_.reset();
+}
+
+void RpcCall::pass_on_answer() {
+  ReadRepeat::Answer answer = std::move(repeat_->read.answer);
+  if (answer.error) return fail_call(*answer.error, std::string(upstream_name()) + ": " + answer.error->detail);
+  repeat_->read.answer = {};
+  repeat_->read.answer.status = answer.status;
+  if (tap_ != nullptr) {
+    if (answer.head.empty()) {
+      tap_->on_answer_headers(answer.trailers, true);
+    } else {
+      tap_->on_answer_headers(answer.head, false);
+      tap_->on_answer_end(&answer.trailers);
+    }
+  }
+  if (answer.head.empty()) {
+    client_.send_headers(answer.trailers, true);
+  } else {
+    client_.send_headers(answer.head, false);
+    client_.send_trailers(std::move(answer.trailers));
+  }
+  finish_answer(answer.status);
+}
+
+}  // namespace ficus
