@@ -113,7 +113,7 @@ void RpcCall::on_repeat_due() {
     upstream_index_ = upstream;
   } else {
     count_retry("sent");
-    next->avoid(read.tried);
+    next->avoid({read.tried.data(), read.tried.size()});
   }
   read.answer = {};
   HeaderBlock head = read.head.clone();

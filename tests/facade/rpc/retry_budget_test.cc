@@ -28,12 +28,14 @@ TEST(RetryBudgetTest, GivesTheLeastWhereThereAreFewReads) {
 }
 
 TEST(RetryBudgetTest, GivesTheShareOfTheReadsAndNotOneMore) {
-  for (const auto& [reads, share, expected] : {std::tuple{100, kTwenty, 20},
-                                               {104, kTwenty, 20},
-                                               {105, kTwenty, 21},
-                                               {1000, Percent{5'000}, 5},
-                                               {50, Percent{1'000'000}, 50},
-                                               {1000, Percent{1}, 3}}) {
+  struct Case {
+    int reads;
+    Percent share;
+    int expected;
+  };
+  constexpr Case kCases[] = {{100, kTwenty, 20},        {104, kTwenty, 20},           {105, kTwenty, 21},
+                             {1000, Percent{5'000}, 5}, {50, Percent{1'000'000}, 50}, {1000, Percent{1}, 3}};
+  for (const auto& [reads, share, expected] : kCases) {
     RetryBudget budget;
     for (int i = 0; i < reads; ++i) budget.add_read(kStart);
     EXPECT_EQ(take_all(budget, kStart, share), expected) << reads << " reads, " << to_string(share) << " %";
