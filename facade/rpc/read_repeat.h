@@ -15,7 +15,6 @@
 
 #include <boost/container/small_vector.hpp>
 
-#include "facade/base/pool.h"
 #include "facade/h2/header_block.h"
 #include "facade/net/balancer.h"
 #include "facade/net/upstream_stream.h"
@@ -41,7 +40,7 @@ struct RepeatVerdict {
   std::string_view no_retry, no_fallback;
 };
 
-class ReadRepeat final : public Pooled<ReadRepeat> {
+class ReadRepeat final {
  public:
   using Time = std::chrono::steady_clock::time_point;
   // A longer wait by pushback is not waited for: the answer goes on. A client without a deadline would hold the call.

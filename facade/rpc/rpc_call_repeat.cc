@@ -1,5 +1,7 @@
 // The part of RpcCall that asks a read again: reads.retry and reads.fallback. What is asked again, and when, is
 // ReadRepeat's to say.
+#include <utility>
+
 #include "facade/metrics/families.h"
 #include "facade/rpc/rpc_call.h"
 #include "facade/wire/grpc_status.h"
