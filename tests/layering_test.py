@@ -70,6 +70,7 @@ BOTH_NET_AND_ROUTING = {
     "facade/rpc/rpc_call.cc",        # one RPC, birth to death
     "facade/rpc/forward_head.h",     # a head as it goes on: a function from header block and table to header block
     "facade/rpc/upstream_targets.cc",  # a policy's upstream as the transport takes it: from plain values to plain values
+    "facade/rpc/read_repeat.h",      # a read that is asked again: its rule beside what was sent and what came back
     "facade/rpc/worker_routes.h",    # what a worker's calls share: its upstreams and the table they are born with
 }
 
