@@ -49,8 +49,8 @@ class Nghttp2 {
     nghttp2_session_callbacks_set_on_header_callback(
         calls, [](nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_bytes,
                   const std::uint8_t* value, std::size_t value_bytes, std::uint8_t, void* self) {
-          Got& got = of(self).got[frame->hd.stream_id];
-          std::string& list = frame->headers.cat == NGHTTP2_HCAT_HEADERS ? got.trailers : got.head;
+          Got& seen = of(self).got[frame->hd.stream_id];
+          std::string& list = frame->headers.cat == NGHTTP2_HCAT_HEADERS ? seen.trailers : seen.head;
           if (!list.empty()) list += ' ';
           list.append(reinterpret_cast<const char*>(name), name_bytes).append("=");
           list.append(reinterpret_cast<const char*>(value), value_bytes);
