@@ -68,6 +68,11 @@ class ReadRepeat final {
   void end_request(bool trailers);
   const std::string& request() const noexcept { return request_; }
 
+  // Whether the rule says anything of this status; whether it can be done is judge()'s to say. No effect.
+  bool acts_on(GrpcCode status) const noexcept {
+    return !fell_back && ((rule_.retry && rule_.retry->on.has(status)) ||
+                          (may_fall_back_ && rule_.facts.fallback.has(status)));
+  }
   // What comes of an answer. Takes from the budget, so once an answer.
   RepeatVerdict judge(const Answer& answer, Time now, std::optional<Time> deadline);
 

@@ -375,8 +375,17 @@ void RpcCall::on_data(std::string_view bytes) {
 void RpcCall::on_end(HeaderBlock* trailers) {
   request_ended_ = true;
   if (state_ == State::kWaitingForKey) return try_key(true);
-  if (state_ != State::kRelaying || upstream_ == nullptr) return;
-  if (repeat_ != nullptr) repeat_->read.end_request(trailers != nullptr);
+  if (state_ != State::kRelaying) return;
+  if (repeat_ != nullptr) {
+    repeat_->read.end_request(trailers != nullptr);
+    if (upstream_ == nullptr && repeat_->timer.armed() && repeat_->read.next == RepeatVerdict::Next::kAnswer) {
+      server_.worker().timers().arm(repeat_->timer, server_.worker().now());
+    }
+  }
+  if (upstream_ == nullptr) {  // between two tries
+    if (tap_ != nullptr) tap_->on_request_end();
+    return;
+  }
   if (trailers != nullptr) {
     upstream_->send_trailers(std::move(*trailers));
   } else {

@@ -129,6 +129,7 @@ class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
         : read(rule, budget, may_fall_back, call.server_.worker().now()), timer(call) {}
     ReadRepeat read;
     RepeatTimer timer;
+    bool waited = false;  // for the rest of the request, once
   };
   std::unique_ptr<Repeat> repeat_;  // null: this call is never asked again
 };

@@ -7,6 +7,13 @@
 #include "facade/wire/grpc_status.h"
 
 namespace ficus {
+namespace {
+
+// A request that is sent in one go is whole within a round trip; one that is not is no single read, and its caller must
+// hear of the failure.
+constexpr std::chrono::milliseconds kRestOfRequest{50};
+
+}  // namespace
 
 void RpcCall::watch_read(const RouteDecision& decision) {
   const RuleInfo& rule = routes_->table->rules()[plan_.rule];
@@ -69,6 +76,17 @@ void RpcCall::release_answer() {
 bool RpcCall::ask_again(const UpstreamStream* stream) {
   ReadRepeat& read = repeat_->read;
   const auto now = server_.worker().now();
+  if (!request_ended_ && read.acts_on(read.answer.status) && !std::exchange(repeat_->waited, true)) {
+    // An endpoint that is known to be down fails a call at its head, a quick one answers before the end of the request
+    // was looked at: judged when the rest of it came, or had its time.
+    read.holding = false;
+    read.next = RepeatVerdict::Next::kAnswer;
+    if (stream != nullptr) stream->add_tried_to(read.tried);
+    if (upstream_ != nullptr) upstream_->report(static_cast<unsigned>(read.answer.status));
+    drop_upstream();
+    server_.worker().timers().arm(repeat_->timer, now + kRestOfRequest);
+    return true;
+  }
   const RepeatVerdict verdict = read.judge(read.answer, now, deadline_);
   if (!verdict.no_retry.empty()) count_retry(verdict.no_retry);
   if (!verdict.no_fallback.empty()) routes_->metrics.count_fallback(plan_.capability, verdict.no_fallback);
@@ -93,6 +111,11 @@ void RpcCall::count_retry(std::string_view outcome) { routes_->metrics.count_ret
 void RpcCall::on_repeat_due() {
   server_.worker().touch_clock();
   ReadRepeat& read = repeat_->read;
+  if (read.next == RepeatVerdict::Next::kAnswer) {
+    // The rest of the request had its time: judged as it is now.
+    if (!ask_again(nullptr)) pass_on_answer();
+    return;
+  }
   const RouteTable& table = *routes_->table;
   const bool fallback = read.next == RepeatVerdict::Next::kFallback;
   const std::uint16_t upstream = fallback ? table.capabilities()[plan_.capability].legacy_upstream : upstream_index_;

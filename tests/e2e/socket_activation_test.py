@@ -132,7 +132,7 @@ class SocketActivationTest(unittest.TestCase):
         self.refused([client], admin, "LISTEN_FDS is \"many\"", LISTEN_FDS="many")
         self.refused([client], admin + ["--listen", "127.0.0.1:1"],
                      f"none of the sockets that the service manager passed ({client_at})")
-        self.refused([client], admin, "--tls-listen is not supported yet", LISTEN_FDNAMES="tls")
+        self.refused([client], admin, "a TLS listener needs --tls-cert and --tls-key", LISTEN_FDNAMES="tls")
 
 
 if __name__ == "__main__":

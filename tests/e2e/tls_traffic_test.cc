@@ -130,7 +130,7 @@ TEST_F(TlsTest, ACertificateSaysWhoCallsAndMetadataMayNotContradict) {
   sides.legacy = upstream_.address();
   sides.new_ = new_side.address();
   sides.schema = false;
-  sides.rules = "  - {name: acme, capability: inquiry, tenants: [acme], stage: live, reads: {shadow: {percent: 0}}}\n";
+  sides.rules = "  - {name: acme, capability: inquiry, tenants: [acme], stage: canary, reads: {serve: new, shadow: {percent: 0}}}\n";
   std::string policy = two_sided_policy(sides);
   const std::string unverified = "{metadata: x-tenant-id}";
   const auto at = policy.find(unverified);

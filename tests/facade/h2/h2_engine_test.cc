@@ -200,6 +200,7 @@ TEST(H2EngineTest, WhatAnUpstreamSaysOnAStreamThatIsNoMoreIsIgnored) {
   side.begin();
   side.open(kRequest, true);
   side.feed(head(1, kResponse, true));
+  side.take();
   EXPECT_TRUE(side.feed(data(1, "x") + head(1, kTrailers, true) + window_update(1, 5) + rst(1, H2Error::kCancel)));
   EXPECT_TRUE(side.take().empty());
 }
