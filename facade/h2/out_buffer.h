@@ -72,7 +72,9 @@ class OutBuffer {
     used_ += bytes;
     return at;
   }
-  void append(std::string_view bytes) { std::memcpy(extend(bytes.size()), bytes.data(), bytes.size()); }
+  void append(std::string_view bytes) {
+    if (!bytes.empty()) std::memcpy(extend(bytes.size()), bytes.data(), bytes.size());
+  }
   void append_byte(std::uint8_t byte) { *extend(1) = byte; }
   // Takes the last `bytes` appended back.
   void shrink(std::size_t bytes) noexcept { used_ -= bytes; }
