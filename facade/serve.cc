@@ -260,6 +260,7 @@ int Server::run() {
 
   raise_file_limit_and_log(options_.listener.max_connections);
   rpc_options_.workers = options_.workers;
+  rpc_options_.shadow_max_lag = options_.shadow_max_lag;
   rpc_options_.dns.server = options_.dns_server;
   if (const auto checked = DnsResolver::check(rpc_options_.dns); !checked) {
     return cannot_start("--dns-server: " + checked.error());

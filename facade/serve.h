@@ -9,6 +9,7 @@
 #include "facade/net/listener.h"
 #include "facade/net/socket_plan.h"
 #include "facade/net/takeover_server.h"
+#include "facade/shadow/shadow_pressure.h"
 
 namespace CLI {
 class App;
@@ -35,6 +36,7 @@ struct ServeOptions {
   ClientManners manners;
   unsigned workers = 1;
   unsigned compare_threads = 1;
+  std::chrono::milliseconds shadow_max_lag = PressureRule::kMaxLag;  // 0: not judged
   std::string mismatch_log;  // empty: mismatches are counted, not written
   std::string redact_key;    // empty: a key of this process's life
   std::string dns_server;    // empty: those of /etc/resolv.conf

@@ -130,6 +130,8 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
   command->add_option("--compare-threads", options->compare_threads, "Threads that compare shadow answers")
       ->check(CLI::Range(1u, 64u))
       ->capture_default_str();
+  add_time(*command, "--shadow-max-lag", options->shadow_max_lag,
+           "No new shadows while an event loop runs later than this, and for a second after; 0: not judged", kDay);
   command->add_option("--mismatch-log", options->mismatch_log,
                       "Write mismatch traces here, one JSON object a line (mode 0600)");
   command->add_option("--redact-key", options->redact_key, "Key file for hashed values; made if absent (mode 0600)");

@@ -12,7 +12,7 @@ RpcServer::RpcServer(Worker& worker, CompareQueue& compare, RpcServerOptions opt
       dns_(worker.io(), worker.metrics(), worker.once(), options_.dns),
       primary_pool_(worker, dns_, "primary"),
       shadow_pool_(worker, dns_, "shadow"),
-      lane_{worker, shadow_pool_, compare, {}, 0},
+      lane_{worker, shadow_pool_, compare, {}, ShadowPressure(worker, options_.shadow_max_lag), 0},
       streams_(worker.metrics().gauge(families::kStreams, {"primary"})),
       own_request_seconds_(worker.metrics().histogram(families::kOwnSeconds, {"request"})),
       own_answer_seconds_(worker.metrics().histogram(families::kOwnSeconds, {"answer"})),

@@ -18,6 +18,7 @@ namespace ficus {
 struct RpcServerOptions {
   unsigned workers = 1;                   // limits of the whole facade are split over them
   std::size_t shadow_bytes = 256u << 20;  // of the whole facade: limit "shadow_bytes"
+  std::chrono::milliseconds shadow_max_lag = PressureRule::kMaxLag;  // limit "event_loop_lag"; 0: not judged
   DnsOptions dns;                         // checked
 };
 

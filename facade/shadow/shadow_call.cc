@@ -57,6 +57,7 @@ void ShadowCall::on_data(std::string_view bytes) {
   stream_->consume(bytes.size());
   answer_.on_data(bytes);
   if (answer_.over_limit()) {
+    if (answer_.over_budget()) tap_->lane_.pressure.on_over_budget();
     answer_.fail(Observation::End::kOverLimit, GrpcCode::kOk, "capture limit");
     finish();
   } else if (answer_.done()) {

@@ -11,6 +11,7 @@ namespace ficus {
 ShadowTap::ShadowTap(ShadowLane& lane, ShadowSetup setup, CountNotShadowed not_shadowed)
     : lane_(lane), setup_(std::move(setup)), not_shadowed_(std::move(not_shadowed)), answer_(lane.budget) {
   answer_.set_limit(setup_.max_bytes);
+  lane_.pressure.watch();
 }
 
 ShadowTap::~ShadowTap() {
@@ -44,7 +45,7 @@ void ShadowTap::on_request_data(std::string_view bytes) {
   if (!reader_.feed(bytes, *this)) give_up("malformed_request");
   if (settled_) return;
   if (lane_.budget.bytes + bytes.size() > lane_.budget.limit) {
-    lane_.worker.metrics().counter(families::kLimits, {"shadow_bytes"}).add();
+    lane_.pressure.on_over_budget();
     give_up("shadow_bytes");
     return;
   }
@@ -66,6 +67,11 @@ void ShadowTap::on_request_end() {
       give_up("");
       return;
     }
+  }
+  // Here and not before: only now is it certain that the call is in the share, and counted once.
+  if (lane_.pressure.holds()) {
+    give_up("pressure");
+    return;
   }
   if (*setup_.in_flight >= setup_.max_in_flight) {
     lane_.worker.metrics().counter(families::kLimits, {"shadow_in_flight"}).add();
@@ -128,8 +134,9 @@ void ShadowTap::on_answer_headers(const HeaderBlock& head, bool end_stream) {
 
 void ShadowTap::on_answer_data(std::string_view bytes) {
   if (settled_ && !begun_) return;
+  const bool was_over = answer_.over_budget();
   answer_.on_data(bytes);
-  if (answer_.over_budget()) lane_.worker.metrics().counter(families::kLimits, {"shadow_bytes"}).add();
+  if (answer_.over_budget() && !was_over) lane_.pressure.on_over_budget();
 }
 
 void ShadowTap::on_answer_end(const HeaderBlock* trailers) {

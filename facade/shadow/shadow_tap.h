@@ -16,6 +16,7 @@
 #include "facade/net/upstream_pool.h"
 #include "facade/shadow/answer_capture.h"
 #include "facade/shadow/compare_queue.h"
+#include "facade/shadow/shadow_pressure.h"
 
 namespace ficus {
 
@@ -27,6 +28,7 @@ struct ShadowLane {
   UpstreamPool& pool;      // connections of their own
   CompareQueue& compare;
   ShadowBudget budget;
+  ShadowPressure pressure;
   std::size_t live = 0;    // shadow calls in flight on this worker
 };
 

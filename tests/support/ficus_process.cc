@@ -58,7 +58,9 @@ void FicusProcess::start(const FicusOptions& options) {
                                     "--port-file",
                                     dir_.path("ports.json"),
                                     "--drain-timeout",
-                                    std::to_string(options.drain_seconds)};
+                                    std::to_string(options.drain_seconds),
+                                    "--shadow-max-lag",
+                                    options.shadow_max_lag};
   words.insert(words.end(), options.flags.begin(), options.flags.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
