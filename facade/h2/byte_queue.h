@@ -4,10 +4,11 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
 #include <memory>
 #include <string_view>
 #include <vector>
+
+#include <boost/container/small_vector.hpp>
 
 namespace ficus {
 
@@ -55,7 +56,9 @@ class ByteQueue {
   void trim() noexcept;
 
   ChunkPool* pool_;
-  std::vector<ChunkPool::Chunk> chunks_;  // those holding [base_, end_); a few at most, so erase at the front is cheap
+  // Those holding [base_, end_); a few at most, so erase at the front is cheap. What a call may keep (64 KiB) needs no
+  // memory but the chunks themselves.
+  boost::container::small_vector<ChunkPool::Chunk, 4> chunks_;
   std::size_t base_ = 0;                  // offset (from the first byte ever appended) of chunks_.front()'s first byte
   std::size_t read_ = 0;
   std::size_t end_ = 0;

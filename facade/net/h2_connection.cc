@@ -7,6 +7,7 @@
 
 #include "facade/metrics/families.h"
 #include "facade/net/lingering_close.h"
+#include "facade/net/recycled_handler.h"
 #include "facade/net/worker.h"
 
 namespace ficus {
@@ -113,16 +114,16 @@ H2Connection::Io H2Connection::write_some(OutBuffer& out) {
 
 void H2Connection::wait_readable() {
   if (std::exchange(reading_, true)) return;
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code ec) {
-    self->reading_ = false;
-    if (self->closed_) return;
-    if (ec) {
-      self->last_error_ = ec;
-      self->close("connection reset");
-      return;
-    }
-    self->on_readable();
-  });
+  socket_.async_wait(tcp::socket::wait_read, recycled([self = shared_from_this()](error_code ec) {
+                       self->reading_ = false;
+                       if (self->closed_) return;
+                       if (ec) {
+                         self->last_error_ = ec;
+                         self->close("connection reset");
+                         return;
+                       }
+                       self->on_readable();
+                     }));
 }
 
 void H2Connection::on_readable() {
@@ -233,20 +234,20 @@ void H2Connection::flush() {
 
 void H2Connection::wait_writable() {
   if (std::exchange(writing_, true)) return;
-  socket_.async_wait(tcp::socket::wait_write, [self = shared_from_this()](error_code ec) {
-    self->writing_ = false;
-    if (self->closed_) return;
-    if (ec) {
-      self->close("connection reset");
-      return;
-    }
-    if (self->handshaking_) {
-      // What came with its end may lie in TLS already, where polling does not tell of it.
-      if (self->shake_hands()) self->on_readable();
-      return;
-    }
-    self->flush();
-  });
+  socket_.async_wait(tcp::socket::wait_write, recycled([self = shared_from_this()](error_code ec) {
+                       self->writing_ = false;
+                       if (self->closed_) return;
+                       if (ec) {
+                         self->close("connection reset");
+                         return;
+                       }
+                       if (self->handshaking_) {
+                         // What came with its end may lie in TLS already, where polling does not tell of it.
+                         if (self->shake_hands()) self->on_readable();
+                         return;
+                       }
+                       self->flush();
+                     }));
 }
 
 void H2Connection::close(std::string_view detail) {

@@ -7,6 +7,7 @@
 #include <boost/intrusive/set.hpp>
 
 #include "facade/net/asio.h"
+#include "facade/net/recycled_handler.h"
 
 namespace ficus {
 
@@ -52,9 +53,9 @@ class TimerQueue {
   void wake_at(Timer::TimePoint at) {
     wakes_at_ = at;
     timer_.expires_at(at);
-    timer_.async_wait([this](error_code ec) {
+    timer_.async_wait(recycled([this](error_code ec) {
       if (!ec) on_wake();
-    });
+    }));
   }
   void on_wake() {
     wakes_at_ = Timer::TimePoint::max();

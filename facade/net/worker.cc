@@ -4,6 +4,7 @@
 
 #include "facade/base/log.h"
 #include "facade/net/h2_session.h"
+#include "facade/net/recycled_handler.h"
 
 namespace ficus {
 
@@ -59,7 +60,7 @@ void Worker::flush_later(std::shared_ptr<H2Connection> connection) {
   if (flush_posted_) return;
   flush_posted_ = true;
   // Behind the handlers of every socket that this turn of the loop found readable.
-  asio::post(io_, [this] { flush_all(); });
+  asio::post(io_, recycled([this] { flush_all(); }));
 }
 
 void Worker::flush_all() {
