@@ -48,10 +48,11 @@ def account(lanes, causes, began):
                 counted.setdefault((lane, fitting[0]), []).append(error["ended"])
             else:
                 why = " and ".join(cause.name for cause in fitting) or "no cause"
-                unnamed.setdefault((lane, code_of(error), message_of(error), why), []).append(error["ended"])
-    for (lane, code, message, why), times in unnamed.items():
-        problems.append(f"{lane}: {len(times)} x {code} \"{message}\" from {min(times) - began:.3f} s to "
-                        f"{max(times) - began:.3f} s: {why} explains it")
+                unnamed.setdefault((lane, code_of(error), message_of(error), why), []).append(error)
+    for (lane, code, message, why), errors in unnamed.items():
+        begun, ended = ("{:.3f} s to {:.3f} s".format(min(times) - began, max(times) - began)
+                        for times in ([error[key] for error in errors] for key in ("began", "ended")))
+        problems.append(f"{lane}: {len(errors)} x {code} \"{message}\" from {ended}, begun from {begun}: {why} explains it")
     for cause in causes:
         for lane in cause.lanes:
             times = counted.get((lane, cause), [])

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "support")]
@@ -36,8 +37,10 @@ LANES = {
     "ledger, new only": ("fault.v1.Ledger/Get", 0.2, 1_000),
 }
 QUOTES, ORDERS, CLAIMS, LEDGER = LANES
-# When, in shares of the run: a new side that is stopped, one that is killed, a legacy endpoint, the successor.
-STOP, CONTINUE, KILL, RESTART, LOSE, REGAIN, TAKE_OVER = 0.08, 0.30, 0.38, 0.48, 0.56, 0.66, 0.74
+# When, in shares of the run: the successor, which meets all the rest and is asked at the end for its account; a new side
+# that is stopped and goes on; one that is killed; a legacy endpoint that is; a new side that is stopped, then killed.
+TAKE_OVER, STOP, CONTINUE, KILL, RESTART = 0.04, 0.14, 0.36, 0.44, 0.54
+LOSE, REGAIN, FREEZE, KILL_FROZEN, THAW = 0.62, 0.72, 0.80, 0.84, 0.88
 
 POLICY = """\
 apiVersion: ficus/v1
@@ -185,28 +188,6 @@ class Run:
 
     def faults(self):
         """Does everything that goes wrong; gives the causes that follow from when it did."""
-        deadline = LANES[LEDGER][2] / 1000
-        stopped = self.until(STOP)
-        self.new.process.send_signal(signal.SIGSTOP)
-        self.until(CONTINUE)
-        self.new.process.send_signal(signal.SIGCONT)
-        yield Cause("new side stopped", (CLAIMS, LEDGER), "DEADLINE_EXCEEDED", "side-new: deadline exceeded",
-                    stopped, time.monotonic() + deadline, least=1)
-
-        killed = self.until(KILL)
-        self.new.kill()
-        self.until(RESTART)
-        self.new.start()
-        yield Cause("new side killed", (LEDGER,), "UNAVAILABLE", "side-new: connection (closed|reset|refused)",
-                    killed, time.monotonic() + RECOVERED, least=1)
-
-        lost = self.until(LOSE)
-        self.legacy[1].kill()
-        self.until(REGAIN)
-        self.legacy[1].start()
-        yield Cause("write in flight on a legacy endpoint that died", (ORDERS,), "UNAVAILABLE",
-                    "side-legacy: connection (closed|reset)", lost, lost + DETECTED, began_by=lost + DETECTED)
-
         self.until(TAKE_OVER)
         with self.reloads.turn:  # a reload meanwhile is put off, and would be waited for in vain
             old, self.ficus = self.ficus, self.start_ficus()
@@ -217,7 +198,47 @@ class Run:
         except subprocess.TimeoutExpired:
             self.problems.append("the replaced facade does not end\n" + old.log())
         self.old = old
+
+        stopped = self.until(STOP)
+        self.new.process.send_signal(signal.SIGSTOP)
+        self.until(CONTINUE)
+        self.new.process.send_signal(signal.SIGCONT)
+        yield self.silent("new side stopped", stopped)
+
+        killed = self.until(KILL)
+        self.new.kill()
+        self.until(RESTART)
+        self.new.start()
+        yield self.down("new side killed", killed)
+
+        lost = self.until(LOSE)
+        self.legacy[1].kill()
+        self.until(REGAIN)
+        self.legacy[1].start()
+        yield Cause("write in flight on a legacy endpoint that died", (ORDERS,), "UNAVAILABLE",
+                    "side-legacy: connection (closed|reset)", lost, lost + DETECTED, began_by=lost + DETECTED)
+
+        frozen = self.until(FREEZE)
+        self.new.process.send_signal(signal.SIGSTOP)
+        killed = self.until(KILL_FROZEN)
+        self.new.kill()
+        yield self.silent("new side stopped, before it was killed", frozen, least=0)  # shorter than a deadline, perhaps
+        self.until(THAW)
+        self.new.start()
+        yield self.down("stopped new side killed", killed)
         self.until(1)
+
+    @staticmethod
+    def silent(name, begin, least=1):
+        """The new side said nothing from `begin` until now. Legacy may be asked when the deadline is nearly over."""
+        return Cause(name, (CLAIMS, LEDGER), "DEADLINE_EXCEEDED", "side-(new|legacy): deadline exceeded", begin,
+                     time.monotonic() + LANES[LEDGER][2] / 1000, least=least)
+
+    @staticmethod
+    def down(name, begin):
+        """There was no new side from `begin` until now. Where legacy is asked, nobody sees it."""
+        return Cause(name, (LEDGER,), "UNAVAILABLE", "side-new: connection (closed|reset|refused)", begin,
+                     time.monotonic() + RECOVERED, least=1)
 
     def end_load(self):
         self.load.terminate()
@@ -230,7 +251,10 @@ class Run:
 
     def judge(self, causes):
         most_writes = self.lanes[ORDERS]["most_open"]
-        causes = [Cause(**{**cause.__dict__, "most": most_writes}) if cause.lanes == (ORDERS,) else cause
+        causes = [replace(cause, most=most_writes) if cause.lanes == (ORDERS,) else cause for cause in causes]
+        # In a short run a side goes down again before the time to recover is over: the latest fault is the cause.
+        causes = [replace(cause, end=min([cause.end] + [later.begin for later in causes if later.begin > cause.begin
+                                                        and later.lanes == cause.lanes and later.code == cause.code]))
                   for cause in causes]
         rows, problems = account(self.lanes, causes, self.began)
         self.problems += problems
@@ -242,10 +266,21 @@ class Run:
         for name, lane in self.lanes.items():
             self.expect(lane["connects"] <= 2 * CONNECTIONS,
                         f"{name}: {lane['connects']} connections; only the takeover should have ended one")
+        # Each shadow has one verdict, and no call of either kind is left over (POLICY 6).
+        def unaccounted():
+            return (metric(self.ficus, "ficus_shadow_begun_total") - metric(self.ficus, "ficus_shadow_verdicts_total"),
+                    metric(self.ficus, "ficus_streams"))
+        self.expect(wait_until(lambda: unaccounted() == (0, 0)), "shadows without a verdict, streams left: %s, %s" %
+                    unaccounted())
         after = {"shadows": metric(self.ficus, "ficus_shadow_begun_total"),
                  "refused reloads": metric(self.ficus, "ficus_policy_reloads_total", 'outcome="refused"')}
         self.expect(after["shadows"] > 0, "the successor shadows nothing")
         self.expect(after["refused reloads"] == 0, "a reload was refused")
+        if self.problems:
+            told = ("ficus_fallbacks_total", "ficus_read_retries_total", "ficus_limit_hits_total", "ficus_upstream_failures")
+            self.problems.append("ficus counted\n" + "\n".join(
+                line for line in admin_get(self.ficus, "/metrics").splitlines()
+                if line.startswith(told) and not line.endswith(" 0")))
         for name, upstream in (("legacy 0", self.legacy[0]), ("legacy 1", self.legacy[1]), ("new", self.new)):
             after[name] = upstream.calls()
             self.expect(after[name] > 0, f"{name} answered nothing after it came back")
