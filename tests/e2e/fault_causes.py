@@ -11,7 +11,8 @@ CODES = {"4": "DEADLINE_EXCEEDED", "14": "UNAVAILABLE"}  # those that a cause ma
 @dataclass(frozen=True)
 class Cause:
     """One reason for errors of these lanes: a code, what the message says, and when. `most`: so many at the most;
-    `began_by`: of calls that had begun by then. An error that is in two causes is in none."""
+    `began_by`: of calls that had begun by then; `aged`: of calls so many seconds old. An error that is in two causes is
+    in none."""
     name: str
     lanes: tuple
     code: str
@@ -20,11 +21,13 @@ class Cause:
     end: float
     most: int = None
     began_by: float = float("inf")
+    aged: float = 0.0
     least: int = 0  # fewer show that the fault was none
 
     def explains(self, lane, error):
         return (lane in self.lanes and code_of(error) == self.code and self.begin <= error["ended"] <= self.end
-                and error["began"] <= self.began_by and re.fullmatch(self.message, message_of(error)) is not None)
+                and error["began"] <= self.began_by and error["ended"] - error["began"] >= self.aged
+                and re.fullmatch(self.message, message_of(error)) is not None)
 
 
 def code_of(error):
@@ -52,7 +55,8 @@ def account(lanes, causes, began):
     for (lane, code, message, why), errors in unnamed.items():
         begun, ended = ("{:.3f} s to {:.3f} s".format(min(times) - began, max(times) - began)
                         for times in ([error[key] for error in errors] for key in ("began", "ended")))
-        problems.append(f"{lane}: {len(errors)} x {code} \"{message}\" from {ended}, begun from {begun}: {why} explains it")
+        problems.append(f"{lane}: {len(errors)} x {code} \"{message}\" from {ended}, begun from {begun}: "
+                        f"{why} explains it")
     for cause in causes:
         for lane in cause.lanes:
             times = counted.get((lane, cause), [])

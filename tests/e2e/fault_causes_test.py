@@ -39,14 +39,19 @@ class FaultCausesTest(unittest.TestCase):
         self.assertIn("no cause", problems(error(), lane="writes")[0])
 
     def test_an_error_with_two_causes_has_none(self):
-        wrong = account({"reads": {"errors": [error()]}}, [DOWN, Cause("also", ("reads",), "UNAVAILABLE", ".*", 0, 99)], 0)
-        self.assertIn("down and also", wrong[1][0])
+        also = Cause("also", ("reads",), "UNAVAILABLE", ".*", 0, 99)
+        self.assertIn("down and also", account({"reads": {"errors": [error()]}}, [DOWN, also], 0)[1][0])
 
     def test_a_cause_explains_so_many_and_so_early_calls_only(self):
         in_flight = Cause("in flight", ("reads",), "UNAVAILABLE", ".*", 10, 20, most=1, began_by=11)
         lanes = {"reads": {"errors": [error(), error()]}}
         self.assertIn("which explains 1", account(lanes, [in_flight], 0)[1][0])
         self.assertEqual(len(problems(error(began=11.5), in_flight)), 1)
+
+    def test_a_cause_of_old_calls_explains_no_younger_one(self):
+        over = Cause("over", ("reads",), "UNAVAILABLE", ".*", 10, 20, aged=1)
+        self.assertEqual(problems(error(began=11.0, ended=12.0), over), [])
+        self.assertEqual(len(problems(error(began=11.1, ended=12.0), over)), 1)
 
     def test_a_fault_that_nobody_saw_is_a_problem(self):
         seen = Cause("seen", ("reads",), "UNAVAILABLE", ".*", 10, 20, least=1)

@@ -26,6 +26,9 @@ from ficus_harness import PATIENCE, SANITIZER_MARKS, Ficus, wait_until  # noqa: 
 
 CONNECTIONS = 8  # a lane
 HEADROOM = 1.1   # offered, of the rate that must be reached
+# Deadlines are the clock's. A run that failed while the client did not get a processor for so long tells nothing of the
+# facade, and is made again; the last one counts whatever it says.
+TOO_LATE_MS, ATTEMPTS = 200, 3
 RECOVERED = 2.0  # seconds in which a side that is back serves again: it is tried every second at the latest
 DETECTED = 0.5   # seconds in which a dead process is known to be dead: its sockets are reset at once
 # name: (method, share of the calls, deadline in ms). Short where the deadline is what ends a call, long where nothing
@@ -226,6 +229,10 @@ class Run:
         self.until(THAW)
         self.new.start()
         yield self.down("stopped new side killed", killed)
+        # POLICY 4: within the deadline that is left. So few were at theirs when the connections were lost.
+        deadline = LANES[CLAIMS][2] / 1000
+        yield Cause("no deadline left to ask legacy in", (CLAIMS,), "UNAVAILABLE",
+                    "side-new: connection (closed|reset|refused)", killed, killed + DETECTED, aged=deadline)
         self.until(1)
 
     @staticmethod
@@ -247,7 +254,8 @@ class Run:
         self.expect(code == 0, f"the load ended with {code}")
         self.load_output.seek(0)
         printed = json.load(self.load_output)
-        self.lanes = {name: printed[name.split(",")[0]] for name in LANES}
+        self.lanes = {name: printed["lanes"][name.split(",")[0]] for name in LANES}
+        self.longest_pause = printed["longest_pause"]
 
     def judge(self, causes):
         most_writes = self.lanes[ORDERS]["most_open"]
@@ -277,7 +285,7 @@ class Run:
         self.expect(after["shadows"] > 0, "the successor shadows nothing")
         self.expect(after["refused reloads"] == 0, "a reload was refused")
         if self.problems:
-            told = ("ficus_fallbacks_total", "ficus_read_retries_total", "ficus_limit_hits_total", "ficus_upstream_failures")
+            told = ("ficus_fallbacks_total", "ficus_read_retries", "ficus_limit_hits", "ficus_upstream_failures")
             self.problems.append("ficus counted\n" + "\n".join(
                 line for line in admin_get(self.ficus, "/metrics").splitlines()
                 if line.startswith(told) and not line.endswith(" 0")))
@@ -288,7 +296,8 @@ class Run:
         log = self.old.log()
         self.expect(not any(mark in log for mark in SANITIZER_MARKS), "a sanitizer reported:\n" + log)
         return {"seconds": round(self.seconds, 2), "calls": calls, "calls_per_second": round(rate),
-                "reloads": self.reloads.applied, "slowest_reload_ms": round(self.reloads.slowest * 1000),
+                "longest_pause_ms": round(self.longest_pause * 1000), "reloads": self.reloads.applied,
+                "slowest_reload_ms": round(self.reloads.slowest * 1000),
                 "lanes": {name: {**{key: value for key, value in lane.items() if key != "errors"},
                                  "errors": len(lane["errors"])} for name, lane in self.lanes.items()},
                 "causes": rows, "answered_since_start": after, "problems": self.problems}
@@ -296,7 +305,8 @@ class Run:
 
 def show(report):
     print(f"{report['calls']} calls in {report['seconds']} s: {report['calls_per_second']} calls/s; "
-          f"{report['reloads']} reloads, the slowest took {report['slowest_reload_ms']} ms; one takeover")
+          f"{report['reloads']} reloads, the slowest took {report['slowest_reload_ms']} ms; one takeover; "
+          f"the client itself stood still for {report['longest_pause_ms']} ms at the most")
     print(f"\n{'capability':<20}{'calls':>9}{'ok':>9}{'errors':>8}{'sent again':>12}{'most open':>11}{'connects':>10}")
     for name, lane in report["lanes"].items():
         print(f"{name:<20}{lane['begun']:>9}{lane['ok']:>9}{lane['errors']:>8}{lane['resent']:>12}"
@@ -310,9 +320,25 @@ def show(report):
         print("\nFAILED: " + problem)
 
 
+def run_once(options):
+    with tempfile.TemporaryDirectory(prefix="ficus-fault-") as directory:
+        run = Run(options, directory)
+        try:
+            run.start_load()
+            run.reloads.start()
+            causes = list(run.faults())
+            run.reloads.join()
+            run.end_load()
+            return run.judge(causes)
+        finally:
+            for process in (run.load, run.ficus.process):
+                if process.poll() is None:
+                    process.kill()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", required=True, help="a build tree with answer_upstream, fault_load and, unless --ficus says another, ficus")
+    parser.add_argument("--programs", required=True, help="a build tree, for answer_upstream, fault_load and ficus")
     parser.add_argument("--ficus", help="another ficus than the tree's")
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rate", type=float, default=5000, help="calls/s that must be reached (default: %(default)s)")
@@ -320,15 +346,14 @@ def main():
     parser.add_argument("--json", help="where to write the account, too")
     options = parser.parse_args()
     os.environ["FICUS_BINARY"] = options.ficus or os.path.join(options.programs, "facade", "ficus")
-    with tempfile.TemporaryDirectory(prefix="ficus-fault-") as directory:
-        run = Run(options, directory)
-        run.start_load()
-        run.reloads.start()
-        causes = list(run.faults())
-        run.reloads.join()
-        run.end_load()
-        report = run.judge(causes)
-    show(report)
+    begin = time.monotonic()
+    for _ in range(ATTEMPTS):
+        report = run_once(options)
+        show(report)
+        late = report["longest_pause_ms"] > TOO_LATE_MS and time.monotonic() - begin < 2 * PATIENCE
+        if not report["problems"] or not late:
+            break
+        print("\nThe machine let the client itself wait, so this run judges nobody: once more.\n")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=1)
