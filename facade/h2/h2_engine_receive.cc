@@ -108,7 +108,10 @@ bool H2Engine::check_output() {
 }
 
 bool H2Engine::check_frame_header(const FrameHeader& frame) {
-  if (frame.length > kDefaultMaxFrameBytes) return connection_error(H2Error::kFrameSizeError, "frame too large");
+  if (frame.length > kDefaultMaxFrameBytes) {
+    owner_.on_limit("frame_bytes");
+    return connection_error(H2Error::kFrameSizeError, "frame too large");
+  }
   if (continuing_ && (!frame.is(FrameType::kContinuation) || frame.stream_id != head_id_)) {
     return connection_error(H2Error::kProtocolError, "a header list was interrupted");
   }
@@ -157,7 +160,7 @@ bool H2Engine::on_frame(const FrameHeader& frame, const std::uint8_t* payload) {
       }
       return !over_;
     case FrameType::kGoaway:
-      return on_goaway(frame, payload);
+      return flood(controls_, limits_.control_frames, "control_frames") && on_goaway(frame, payload);
     case FrameType::kPriority:
       // Priorities are ignored (RFC 9113 5.3.2), but for their form.
       if (!flood(controls_, limits_.control_frames, "control_frames")) return false;

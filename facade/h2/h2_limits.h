@@ -1,5 +1,6 @@
 // What one HTTP/2 connection may ask of us. Each limit has a counter ficus_limit_hits_total{limit="NAME"}, NAME being
-// the member's unless another stands beside it.
+// the member's unless another stands beside it. Not ours to choose, and so no member: a frame beyond the 16384 bytes
+// that we never offered to raise is "frame_bytes" there (FRAME_SIZE_ERROR).
 #pragma once
 
 #include <cstddef>
@@ -35,7 +36,8 @@ struct H2Limits {
   // Resets by a client (CVE-2023-44487): as many at once as ten connections' worth of streams, then so many a second.
   // A busy caller that hedges its calls resets hundreds a second in good faith.
   FloodLimit stream_resets{10'000, 1'000};
-  // PING, SETTINGS, PRIORITY and frames of unknown type: gRPC clients probe the bandwidth with a PING a round trip.
+  // PING, SETTINGS, PRIORITY, GOAWAY and frames of unknown type: gRPC clients probe the bandwidth with a PING a round
+  // trip.
   FloodLimit control_frames{2'000, 500};
   // Frames that carry nothing: DATA without bytes and without END_STREAM, CONTINUATION without bytes.
   FloodLimit empty_frames{500, 50};

@@ -53,6 +53,15 @@ TEST(H2EngineLimitsTest, AHeaderListBeyondTheLimitIsItsStreamsMatterOnly) {
   EXPECT_EQ(side.log[4], "1 gone finished");
 }
 
+TEST(H2EngineLimitsTest, AFrameLongerThanTheDefaultIsCountedAndCostsTheConnection) {
+  for (const std::size_t bytes : {16384, 16385}) {
+    Side side(kServer, H2Limits{});
+    side.begin();
+    EXPECT_EQ(side.feed(frame(static_cast<FrameType>(99), 0, 1, std::string(bytes, 'x'))), bytes == 16384) << bytes;
+    EXPECT_EQ(told(side, "limit frame_bytes"), bytes != 16384) << bytes;
+  }
+}
+
 TEST(H2EngineLimitsTest, AHeaderBlockWithoutEndCostsTheConnection) {
   H2Limits limits;
   limits.header_block_bytes = 100'000;
@@ -99,6 +108,7 @@ TEST(H2EngineLimitsTest, FloodsOfAClientEndItsConnectionAndSayWhichLimit) {
       {"control_frames", "", frame(FrameType::kPing, 0, 0, "12345678")},
       {"control_frames", "", settings()},
       {"control_frames", "", frame(FrameType::kPriority, 0, 1, std::string(5, '\1'))},
+      {"control_frames", "", frame(FrameType::kGoaway, 0, 0, std::string(8, '\0'))},
       {"control_frames", "", frame(static_cast<FrameType>(99), 0, 1, "x")},
       {"empty_frames", head(1, kRequest), data(1, "")},
       {"empty_frames", frame(FrameType::kHeaders, 0, 1, block(kRequest)), frame(FrameType::kContinuation, 0, 1)},
