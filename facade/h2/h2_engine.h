@@ -148,6 +148,7 @@ class H2Engine {
   bool on_trailers(H2StreamBase& stream, bool too_large);
   bool on_rst_stream(const FrameHeader& frame, const std::uint8_t* payload);
   bool on_settings(const FrameHeader& frame, const std::uint8_t* payload);
+  bool set_peer_initial_window(std::int64_t bytes);
   bool on_window_update(const FrameHeader& frame, const std::uint8_t* payload);
   bool on_goaway(const FrameHeader& frame, const std::uint8_t* payload);
   bool flood(FloodGauge& gauge, const FloodLimit& limit, std::string_view name);

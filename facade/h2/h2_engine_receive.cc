@@ -522,6 +522,7 @@ bool H2Engine::on_settings(const FrameHeader& frame, const std::uint8_t* payload
     return true;
   }
   if (frame.length % kSettingBytes != 0) return connection_error(H2Error::kFrameSizeError, "SETTINGS of another size");
+  std::int64_t initial_window = peer_initial_window_;
   for (std::size_t i = 0; i < frame.length; i += kSettingBytes) {
     const std::uint32_t value = read_u32(payload + i + 2);
     switch (static_cast<SettingId>(read_u16(payload + i))) {
@@ -537,21 +538,11 @@ bool H2Engine::on_settings(const FrameHeader& frame, const std::uint8_t* payload
       case SettingId::kMaxConcurrentStreams:
         peer_max_streams_ = value;
         break;
-      case SettingId::kInitialWindowSize: {
+      case SettingId::kInitialWindowSize:
         if (value > kLargestWindowBytes)
           return connection_error(H2Error::kFlowControlError, "INITIAL_WINDOW_SIZE too large");
-        // 6.9.2: the windows of open streams move by the difference, below zero if need be.
-        const std::int64_t difference = std::int64_t{value} - peer_initial_window_;
-        peer_initial_window_ = value;
-        bool overflow = false;
-        streams_.for_each([&](H2StreamBase& stream) {
-          stream.send_window_ += difference;
-          overflow = overflow || stream.send_window_ > kLargestWindowBytes;
-          if (!stream.out_.empty()) make_ready(stream);
-        });
-        if (overflow) return connection_error(H2Error::kFlowControlError, "a window beyond 2^31-1");
+        initial_window = value;
         break;
-      }
       case SettingId::kMaxFrameSize:
         if (value < kDefaultMaxFrameBytes || value > kLargestMaxFrameBytes) {
           return connection_error(H2Error::kProtocolError, "MAX_FRAME_SIZE out of range");
@@ -562,10 +553,26 @@ bool H2Engine::on_settings(const FrameHeader& frame, const std::uint8_t* payload
         break;  // advisory: the peer refuses what it does not want
     }
   }
+  if (!set_peer_initial_window(initial_window)) return false;
   settings_received_ = true;
   emit(FrameType::kSettings, frame_flag::kAck, 0, {});
   owner_.on_settings();
   return !over_;
+}
+
+// Once a frame and not once an entry: a frame has room for thousands, and each would move every open stream.
+bool H2Engine::set_peer_initial_window(std::int64_t bytes) {
+  // 6.9.2: the windows of open streams move by the difference, below zero if need be.
+  const std::int64_t difference = bytes - peer_initial_window_;
+  if (difference == 0) return true;
+  peer_initial_window_ = bytes;
+  bool overflow = false;
+  streams_.for_each([&](H2StreamBase& stream) {
+    stream.send_window_ += difference;
+    overflow = overflow || stream.send_window_ > kLargestWindowBytes;
+    if (!stream.out_.empty()) make_ready(stream);
+  });
+  return !overflow || connection_error(H2Error::kFlowControlError, "a window beyond 2^31-1");
 }
 
 bool H2Engine::on_window_update(const FrameHeader& frame, const std::uint8_t* payload) {
