@@ -4,36 +4,13 @@
 #include <future>
 #include <random>
 
-#include "tests/e2e/relay_fixture.h"
-#include "tests/support/raw_h2.h"
+#include "tests/e2e/hostile_fixture.h"
 
 namespace ficus::e2e {
 namespace {
 
-const std::string kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const std::string kStart = kPreface + h2_frame(kSettings, kNoFlags, 0, {});
-
-// A head of a request as HPACK literals without indexing or Huffman, so that it can be cut and bent by hand.
-std::string literal_block(const HeaderList& headers) {
-  std::string block;
-  for (const auto& [name, value] : headers) {
-    block += '\0';
-    for (const std::string& part : {name, value}) {
-      if (part.size() < 127) {
-        block += static_cast<char>(part.size());
-      } else {  // RFC 7541 5.1
-        block += '\x7f';
-        std::size_t rest = part.size() - 127;
-        for (; rest >= 128; rest >>= 7) block += static_cast<char>(rest | 0x80);
-        block += static_cast<char>(rest);
-      }
-      block += part;
-    }
-  }
-  return block;
-}
 std::string request_frame(std::uint32_t stream, std::uint8_t flags = kEndHeaders) {
-  return h2_frame(kHeaders, flags, stream, literal_block(grpc_request(kPath)));
+  return h2_frame(kHeaders, flags, stream, literals(grpc_request(kPath)));
 }
 
 class HostileTest : public ::testing::Test {
@@ -86,12 +63,12 @@ TEST_F(HostileTest, KnownAttacksTouchNobodyElse) {
     rapid_reset += request_frame(id) + h2_frame(kRstStream, kNoFlags, id, std::string("\0\0\0\x8", 4));
   }
   for (int i = 0; i < 300; ++i)
-    continuation_flood += h2_frame(kContinuation, kNoFlags, 1, literal_block({{"x-h", big}}).substr(0, 16384));
+    continuation_flood += h2_frame(kContinuation, kNoFlags, 1, literals({{"x-h", big}}).substr(0, 16384));
   std::string many_streams = kStart;
   for (std::uint32_t id = 1; id < 6000; id += 2) many_streams += request_frame(id);
   std::string trailers_twice = kStart + request_frame(1) +
-                               h2_frame(kHeaders, kEndHeaders | kEndStream, 1, literal_block({{"t", "1"}})) +
-                               h2_frame(kHeaders, kEndHeaders | kEndStream, 1, literal_block({{"t", "2"}}));
+                               h2_frame(kHeaders, kEndHeaders | kEndStream, 1, literals({{"t", "1"}})) +
+                               h2_frame(kHeaders, kEndHeaders | kEndStream, 1, literals({{"t", "2"}}));
 
   const std::pair<const char*, std::string> table[] = {
       {"nothing", ""},
@@ -109,8 +86,7 @@ TEST_F(HostileTest, KnownAttacksTouchNobodyElse) {
       {"HPACK table size too large", kStart + h2_frame(kHeaders, kEndHeaders, 1, "\x3f\xff\xff\xff\x7f")},
       {"a header block never ended", kStart + request_frame(1, kNoFlags)},
       {"a block cut by another frame", kStart + request_frame(1, kNoFlags) + h2_frame(kPing, kNoFlags, 0, "12345678")},
-      {"CONTINUATION out of nowhere",
-       kStart + h2_frame(kContinuation, kEndHeaders, 1, literal_block(grpc_request(kPath)))},
+      {"CONTINUATION out of nowhere", kStart + h2_frame(kContinuation, kEndHeaders, 1, literals(grpc_request(kPath)))},
       {"CONTINUATION flood", continuation_flood},
       {"window overflow of a stream", kStart + request_frame(1) + h2_frame(kWindowUpdate, kNoFlags, 1, window_max)},
       {"window overflow of the connection", kStart + h2_frame(kWindowUpdate, kNoFlags, 0, window_max)},
