@@ -168,7 +168,8 @@ class Run:
         return POLICY.format(legacy=[upstream.port for upstream in self.legacy], new=self.new.port, shadows=shadows)
 
     def start_ficus(self):
-        return Ficus(self.policy(), workers=2, drain_seconds=30,
+        # As users run it: that shadows wait while the loop is late is among what is tried here.
+        return Ficus(self.policy(), workers=2, drain_seconds=30, shadow_max_lag="5ms",
                      flags=["--takeover", os.path.join(self.directory, "takeover.sock"), "--log-level", "warn"])
 
     def expect(self, condition, sentence):

@@ -96,7 +96,9 @@ def ficus_command(programs, setup, name, directory):
     policy.write_text(template.replace("@UPSTREAM@", f"127.0.0.1:{setup.upstream_port}")
                       .replace("@NEW@", f"127.0.0.1:{setup.new_port}").replace("@PERCENT@", str(setup.shadow_percent)))
     return [programs.ficus, "serve", "--policy", policy, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-            "--workers", setup.workers]
+            "--workers", setup.workers,
+            # Every read is to be shadowed while that is what is measured, also where the load makes the loop late.
+            *([] if setup.new_port is None else ["--shadow-max-lag", "0"])]
 
 
 def serve_knows(programs, flag):
