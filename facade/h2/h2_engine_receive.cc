@@ -522,7 +522,7 @@ bool H2Engine::on_settings(const FrameHeader& frame, const std::uint8_t* payload
     return true;
   }
   if (frame.length % kSettingBytes != 0) return connection_error(H2Error::kFrameSizeError, "SETTINGS of another size");
-  std::int64_t initial_window = peer_initial_window_;
+  std::int64_t initial_window = peer_initial_window_, highest_window = peer_initial_window_;
   for (std::size_t i = 0; i < frame.length; i += kSettingBytes) {
     const std::uint32_t value = read_u32(payload + i + 2);
     switch (static_cast<SettingId>(read_u16(payload + i))) {
@@ -542,6 +542,7 @@ bool H2Engine::on_settings(const FrameHeader& frame, const std::uint8_t* payload
         if (value > kLargestWindowBytes)
           return connection_error(H2Error::kFlowControlError, "INITIAL_WINDOW_SIZE too large");
         initial_window = value;
+        highest_window = std::max(highest_window, initial_window);
         break;
       case SettingId::kMaxFrameSize:
         if (value < kDefaultMaxFrameBytes || value > kLargestMaxFrameBytes) {
@@ -553,14 +554,15 @@ bool H2Engine::on_settings(const FrameHeader& frame, const std::uint8_t* payload
         break;  // advisory: the peer refuses what it does not want
     }
   }
-  if (!set_peer_initial_window(initial_window)) return false;
+  // Entries hold in their order (6.5.3): a window that overflows between two of them has overflowed.
+  if (!set_peer_initial_window(highest_window) || !set_peer_initial_window(initial_window)) return false;
   settings_received_ = true;
   emit(FrameType::kSettings, frame_flag::kAck, 0, {});
   owner_.on_settings();
   return !over_;
 }
 
-// Once a frame and not once an entry: a frame has room for thousands, and each would move every open stream.
+// Twice a frame at most and not once an entry: a frame has room for thousands, and each would move every open stream.
 bool H2Engine::set_peer_initial_window(std::int64_t bytes) {
   // 6.9.2: the windows of open streams move by the difference, below zero if need be.
   const std::int64_t difference = bytes - peer_initial_window_;

@@ -196,6 +196,18 @@ TEST(H2EngineFlowTest, WindowsBeyondTheLargestAreErrors) {
   EXPECT_EQ(side.log.back(), "connection FLOW_CONTROL_ERROR");
 }
 
+TEST(H2EngineFlowTest, AWindowThatOverflowsBetweenTwoEntriesOfOneFrameIsAnError) {
+  for (const std::uint32_t between : {0x7ffffffeu, 0x7fffffffu}) {
+    Side side(kClient);
+    side.begin();
+    side.open();
+    side.feed(window_update(1, 1) + settings(setting(SettingId::kInitialWindowSize, 100)));
+    const std::string there_and_back =
+        setting(SettingId::kInitialWindowSize, between) + setting(SettingId::kInitialWindowSize, 100);
+    EXPECT_EQ(side.feed(settings(there_and_back)), between == 0x7ffffffeu) << between;
+  }
+}
+
 TEST(H2EngineFlowTest, PaddingIsGivenBackAndNotTold) {
   H2Limits limits;
   limits.stream_window_bytes = 400;
