@@ -245,6 +245,8 @@ bool ClientSession::on_settings(std::uint8_t flags, std::string_view payload) {
     const std::uint32_t value = read_u32(payload.substr(2));
     if (name == kSettingHeaderTableSize) {
       nghttp2_hd_deflate_change_table_size(deflater_.get(), std::min<std::size_t>(value, kHeaderTableBytes));
+    } else if (name == kSettingMaxStreams) {
+      peer_max_streams_ = value;
     } else if (name == kSettingInitialWindow) {
       if (value > static_cast<std::uint32_t>(kMaxWindow)) return fail("SETTINGS_INITIAL_WINDOW_SIZE over 2^31-1");
       const std::int64_t change = static_cast<std::int64_t>(value) - peer_initial_window_;

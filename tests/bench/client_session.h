@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -54,6 +55,8 @@ class ClientSession {
 
   bool settled() const { return settings_seen_ && settings_acked_ && pings_open_ == 0; }
   std::size_t open_calls() const { return streams_.size(); }
+  // As many calls are open as the peer allows (SETTINGS_MAX_CONCURRENT_STREAMS): one more would be refused.
+  bool full() const { return streams_.size() >= peer_max_streams_; }
   std::string_view error() const { return error_; }
 
  private:
@@ -98,6 +101,7 @@ class ClientSession {
 
   std::int64_t send_window_ = kDefaultWindow;
   std::int64_t peer_initial_window_ = kDefaultWindow;
+  std::uint32_t peer_max_streams_ = std::numeric_limits<std::uint32_t>::max();  // RFC 9113 6.5.2: no limit until told
   std::uint64_t unacknowledged_bytes_ = 0;  // DATA received since the last connection WINDOW_UPDATE
   bool settings_seen_ = false, settings_acked_ = false;
   std::size_t pings_open_ = 0;

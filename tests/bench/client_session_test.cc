@@ -94,6 +94,21 @@ TEST(ClientSessionTest, ConnectionIsSettledAfterSettingsBothWaysAndEveryPing) {
   EXPECT_TRUE(client.settled());
 }
 
+TEST(ClientSessionTest, IsFullWithAsManyCallsOpenAsThePeerAllows) {
+  const ClientOptions options = options_for(0);
+  Heard heard;
+  ClientSession client(options, heard);
+  client.open();
+  client.open();
+  EXPECT_FALSE(client.full()) << "before the peer named a limit there is none";
+  std::string limit;
+  put_setting(limit, kSettingMaxStreams, 3);
+  ASSERT_TRUE(client.on_bytes(frame(kSettings, 0, 0, limit)));
+  EXPECT_FALSE(client.full());
+  client.open();
+  EXPECT_TRUE(client.full());
+}
+
 TEST(ClientSessionTest, AnswerThatIsNotAsItShouldBeEndsTheConnection) {
   const std::string head = frame(kHeaders, kEndHeaders, 1, kHead);
   const std::string message = frame(kData, 0, 1, grpc_message(5));

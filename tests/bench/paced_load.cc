@@ -11,7 +11,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::microseconds kTick{200};
-constexpr std::size_t kMaxOpenCalls = 512;  // per connection; a call due beyond it waits, and the rate falls behind
 
 class Calls : public ClientSession::Listener {
  public:
@@ -54,7 +53,7 @@ void paced_load(const LoadOptions& options) {
     const double due = std::chrono::duration<double>(Clock::now() - begin).count() * options.rate;
     while (begun < options.calls && static_cast<double>(begun) < due) {
       ClientSession& session = loop.session(turn++ % options.connections);
-      if (session.open_calls() >= kMaxOpenCalls) return;
+      if (session.full()) return;  // the call waits, and the rate falls behind
       const std::uint32_t id = session.open();
       calls.opened(session, id);
       session.send(id, message, true);
