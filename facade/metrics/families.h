@@ -53,7 +53,7 @@ inline const Family kVerdicts{"ficus_shadow_verdicts_total", "Verdicts (POLICY 6
 inline const Family kMismatches{"ficus_mismatches_total", "Mismatches by their gravest difference", Type::kCounter,
                                 {"capability", "severity"}};
 inline const Family kIgnored{"ficus_ignored_total", "Differences swallowed, by the rule's path", Type::kCounter, {"capability", "rule"}};
-inline const Family kCompareSeconds{"ficus_compare_seconds", "Time of one comparison", Type::kHistogram, {"capability"}};
+inline const Family kCompareSeconds{"ficus_compare_seconds", "Time of one comparison on a compare thread (small answers of the same bytes need none)", Type::kHistogram, {"capability"}};
 inline const Family kCompareQueue{"ficus_compare_queue", "Comparisons waiting", Type::kGauge, {}};
 inline const Family kTraces{"ficus_traces_total", "Mismatch traces, by what became of them (written, dropped) and why",
                             Type::kCounter, {"outcome", "reason"}};

@@ -130,4 +130,11 @@ Counter& CallMetrics::shadow_begun(std::uint16_t capability) {
   return *counters.begun;
 }
 
+Counter& CallMetrics::shadow_equal(std::uint16_t capability) {
+  CapabilityCounters& counters = capabilities_[capability];
+  if (counters.equal == nullptr)
+    counters.equal = &shard_.counter(families::kVerdicts, {capability_name(capability), "match", ""});
+  return *counters.equal;
+}
+
 }  // namespace ficus

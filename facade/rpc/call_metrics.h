@@ -32,6 +32,7 @@ class CallMetrics {
   // Legacy answered for the new side ("ok", "failed"), or why it was not asked.
   void count_fallback(std::uint16_t capability, std::string_view outcome);
   Counter& shadow_begun(std::uint16_t capability);
+  Counter& shadow_equal(std::uint16_t capability);  // verdict "match"
 
  private:
   static constexpr std::size_t kSides = 3;  // legacy, new, none
@@ -44,6 +45,7 @@ class CallMetrics {
     std::array<Histogram*, kSides * 2> seconds{};
     std::vector<Counter*> tenants;  // (tenant label, stage, kind, side)
     Counter* begun = nullptr;
+    Counter* equal = nullptr;
   };
   struct RuleCounters {
     std::array<Counter*, 2> sides{};

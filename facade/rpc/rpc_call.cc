@@ -6,12 +6,14 @@
 
 #include "facade/base/log.h"
 #include "facade/metrics/families.h"
+#include "facade/net/recycled_handler.h"
 #include "facade/rpc/forward_head.h"
+#include "facade/rpc/message_key.h"
+#include "facade/rpc/shadow_origin.h"
 #include "facade/wire/grpc_frame.h"
 #include "facade/wire/grpc_status.h"
 #include "facade/wire/grpc_timeout.h"
 #include "routing/peer_san.h"
-#include "facade/wire/inflate.h"
 
 namespace ficus {
 namespace {
@@ -31,26 +33,6 @@ bool is_grpc_content_type(std::string_view value) {
 std::uint32_t frame_length(std::string_view frame) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(frame[i])); };
   return byte(1) << 24 | byte(2) << 16 | byte(3) << 8 | byte(4);
-}
-
-// The key of a captured message, or why there is none.
-Result<std::string, NoKey> key_of_message(std::string_view message, bool compressed, std::string_view encoding,
-                                          const MethodEntry& method, std::size_t limit) {
-  if (!method.key_path) return fail(NoKey::kNoSchema);
-  if (message.size() > limit) return fail(NoKey::kTooLong);
-  if (!compressed) return scan_key(message, *method.key_path);
-  const auto plain = inflate_message(message, encoding, limit);
-  if (!plain) {
-    switch (plain.error()) {
-      case InflateError::kUnknownEncoding:
-        return fail(NoKey::kUnknownEncoding);
-      case InflateError::kMalformed:
-        return fail(NoKey::kMalformed);
-      case InflateError::kTooLarge:
-        return fail(NoKey::kTooLong);
-    }
-  }
-  return scan_key(*plain, *method.key_path);
 }
 
 }  // namespace
@@ -234,7 +216,7 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
   const auto span = span_id_of(server_.random());
   // The tap copies the head before the primary's leg changes it.
   if (decision.shadow_possible && (decision.shadow_needs_key || !decision.shadow.percent.none()))
-    begin_tap(decision, {span.data(), span.size()});
+    begin_tap(decision, span);
 
   if (plan_.kind == PlanKind::kRead && plan_.rule != kNoRule && !plan_.marked && table.rules()[plan_.rule].repeats())
     watch_read(decision);
@@ -274,20 +256,16 @@ void RpcCall::edit_head(HeaderBlock& head, std::uint16_t upstream, std::string_v
   prepare_forward_head(head, how);
 }
 
-void RpcCall::begin_tap(const RouteDecision& decision, std::string_view primary_span) {
+void RpcCall::begin_tap(const RouteDecision& decision, const std::array<char, 16>& primary_span) {
   const RouteTable& table = *routes_->table;
   CallMetrics& metrics = routes_->metrics;
   if (!decision.shadow_needs_key) {
     metrics.count_share(plan_.rule, true, decision.shadow.in_share);
     if (!decision.shadow.in_share) return;
   }
-  const MethodEntry& method = table.methods()[plan_.method];
   const RuleInfo& rule = table.rules()[plan_.rule];
-  const auto path = parse_rpc_path(head_.find(":path").value_or(""));
   ShadowSetup setup;
-  setup.capability = plan_.capability;
   setup.primary_side = *decision.side;
-  setup.primary_upstream = table.upstreams()[decision.upstream].name;
   setup.upstream = routes_->shadow[decision.shadow_upstream];
   setup.deadline = rule.shadow_deadline;
   setup.deadline_given = rule.shadow_deadline_given;
@@ -295,23 +273,8 @@ void RpcCall::begin_tap(const RouteDecision& decision, std::string_view primary_
   setup.max_bytes = rule.shadow_max_bytes;
   setup.max_in_flight = server_.share_of(rule.shadow_max_in_flight);
   setup.in_flight = routes_->rule_in_flight[plan_.rule];
-  setup.begun = &metrics.shadow_begun(plan_.capability);
 
-  CompareJob& job = setup.job;
-  job.table = routes_->table;
-  job.descriptors = routes_->descriptors;
-  job.method = plan_.method;
-  job.service = path ? std::string(path->service) : method.service;
-  job.method_name = path ? std::string(path->method) : method.method;
-  job.rule = plan_.rule;
-  job.tenant = plan_.who.tenant.value_or("");
-  job.consumer = plan_.who.consumer.value_or("");
-  job.trace_id = trace_.trace();
-  if (trace_.continued) job.parent_span_id = trace_.parent();
-  job.primary_span_id = primary_span;
   const auto span = span_id_of(server_.random());
-  job.shadow_span_id.assign(span.data(), span.size());
-
   const auto traceparent = format_traceparent(trace_, span);
   ForwardHead how;
   how.upstream = &table.upstreams()[decision.shadow_upstream];
@@ -323,32 +286,11 @@ void RpcCall::begin_tap(const RouteDecision& decision, std::string_view primary_
   setup.head = head_.clone();
   prepare_forward_head(setup.head, how);
 
-  // The key is read once more from the captured request: for a share by key, and for the trace.
-  const std::string encoding(head_.find("grpc-encoding").value_or(""));
-  const std::size_t key_limit = table.capabilities()[plan_.capability].key_limit_bytes;
-  const bool by_key = decision.shadow_needs_key;
-  if (by_key || method.key_path) {
-    setup.settle = [routes = routes_, plan = plan_, decision, draw = draw_, encoding, key_limit, by_key](
-                       std::string_view message, bool compressed, std::string& key) {
-      const auto found =
-          key_of_message(message, compressed, encoding, routes->table->methods()[plan.method], key_limit);
-      if (found) key = *found;
-      if (!by_key) return true;
-      std::optional<KeyDigest> digest;
-      if (found) digest = digest_of(DigestKind::kKey, *found);
-      const ShareOutcome share = routes->table->shadow_share(plan, decision, digest, draw);
-      routes->metrics.count_share(plan.rule, true, share.in_share);
-      return share.in_share;
-    };
-  }
-  setup.count_shadow = [routes = routes_, method = plan_.method, capability = plan_.capability,
-                        side = decision.shadow_side](GrpcCode status, std::chrono::nanoseconds latency) {
-    routes->metrics.count_call(method, capability, side, true, status, latency);
-  };
-  tap_ = std::make_shared<ShadowTap>(server_.shadow_lane(), std::move(setup),
-                                     [routes = routes_, capability = plan_.capability](std::string_view reason) {
-                                       routes->metrics.count_not_shadowed(capability, reason);
-                                     });
+  auto origin = std::make_unique<CallOrigin>(routes_, plan_, decision, draw_, trace_);
+  origin->name_call(head_.find(":path").value_or(""), head_.find("grpc-encoding").value_or(""));
+  origin->name_spans(primary_span, span);
+  setup.origin = std::move(origin);
+  tap_ = std::allocate_shared<ShadowTap>(RecyclingAllocator<ShadowTap>(), server_.shadow_lane(), std::move(setup));
 }
 
 void RpcCall::on_data(std::string_view bytes) {

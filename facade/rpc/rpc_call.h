@@ -3,6 +3,7 @@
 // Thread: the worker's. Lifetime: the client's H2Stream owns it; on_closed is its end.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -65,7 +66,7 @@ class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
   void try_key(bool request_ended);
   void decide(std::optional<KeyDigest> key, std::optional<NoKey> no_key);
   void begin_leg(const RouteDecision& decision);
-  void begin_tap(const RouteDecision& decision, std::string_view primary_span);
+  void begin_tap(const RouteDecision& decision, const std::array<char, 16>& primary_span);
   void on_deadline();
 
   // ---- asking a read again (rpc_call_repeat.cc); precondition but for watch_read(): repeat_

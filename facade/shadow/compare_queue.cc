@@ -52,7 +52,7 @@ struct CompareQueue::Impl {
     for (unsigned i = 0; i < n; ++i) threads.emplace_back([this, &shard = m.add_shard()] { run(shard); });
   }
 
-  // The one place where a verdict is counted.
+  // Where a verdict is counted, but for the matches that a tap finds at sight.
   static void count(MetricsShard& shard, std::string_view capability, Verdict verdict, std::string_view reason) {
     shard.counter(families::kVerdicts, {capability, to_string(verdict), reason}).add();
   }
@@ -177,9 +177,8 @@ void CompareQueue::push(CompareJob job) {
   impl_->count_job(impl_->shared, job, Verdict::kAbandoned, limit.empty() ? "shutdown" : "queue_full");
 }
 
-void CompareQueue::count_uncompared(const RouteTable& table, std::uint16_t capability, Verdict verdict,
-                                    std::string_view reason) {
-  Impl::count(impl_->shared, capability_name(table, capability), verdict, reason);
+void CompareQueue::count_uncompared(const CompareJob& job, Verdict verdict, std::string_view reason) {
+  impl_->count_job(impl_->shared, job, verdict, reason);
 }
 
 void CompareQueue::stop(std::chrono::milliseconds patience) {

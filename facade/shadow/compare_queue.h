@@ -52,7 +52,7 @@ class CompareQueue {
 
   // A shadow that ended without a comparison (never sent, over a limit, cancelled): counts its verdict and keeps
   // begun == sum of verdicts. `verdict` is kAbandoned or kIncomparable. Any thread.
-  void count_uncompared(const RouteTable& table, std::uint16_t capability, Verdict verdict, std::string_view reason);
+  void count_uncompared(const CompareJob& job, Verdict verdict, std::string_view reason);
 
   // Finishes what is queued, for at most `patience`; what is left is counted abandoned{shutdown}. Then flushes the
   // sink.

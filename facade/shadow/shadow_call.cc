@@ -9,7 +9,7 @@ namespace ficus {
 
 ShadowCall::ShadowCall(std::shared_ptr<ShadowTap> tap, ShadowBudget& budget, Worker& worker,
                        std::size_t capture_limit_bytes)
-    : tap_(std::move(tap)), answer_(budget), timer_(worker.io()) {
+    : tap_(std::move(tap)), answer_(budget), worker_(worker) {
   answer_.set_limit(capture_limit_bytes);
 }
 
@@ -21,23 +21,22 @@ bool ShadowCall::send(UpstreamPool& pool, const std::shared_ptr<Upstream>& upstr
                       std::string_view request, std::chrono::nanoseconds deadline) {
   stream_ = pool.open(upstream, *this);
   if (stream_ == nullptr) return false;
-  sent_at_ = std::chrono::steady_clock::now();
-  started_ = std::chrono::system_clock::now();
+  sent_at_ = worker_.now();
   head.set("grpc-timeout", format_grpc_timeout(deadline));
-  timer_.expires_after(deadline);
-  timer_.async_wait([weak = weak_from_this()](error_code ec) {
-    if (ec) return;
-    if (const auto self = weak.lock(); self != nullptr && self->tap_ != nullptr) {
-      self->answer_.fail(Observation::End::kTimedOut, GrpcCode::kDeadlineExceeded, "deadline exceeded");
-      self->finish();
-    }
-  });
+  worker_.timers().arm(timer_, sent_at_ + deadline);
   stream_->send_headers(std::move(head), false);
   // A connect that fails at once has finished the call already.
   if (stream_ == nullptr) return true;
   stream_->send_data(request);
   stream_->send_end();
   return true;
+}
+
+void ShadowCall::on_deadline() {
+  if (tap_ == nullptr) return;
+  worker_.touch_clock();
+  answer_.fail(Observation::End::kTimedOut, GrpcCode::kDeadlineExceeded, "deadline exceeded");
+  finish();
 }
 
 void ShadowCall::cancel() {
@@ -79,6 +78,7 @@ void ShadowCall::on_closed(StreamEnd end, std::uint32_t error_code, std::string_
   stream_ = nullptr;
   const auto keep = shared_from_this();
   if (tap_ == nullptr) return;
+  worker_.touch_clock();  // not all that ends a stream comes from bytes that were read
   switch (end) {
     case StreamEnd::kReset:
       answer_.fail(Observation::End::kFailed, grpc_code_of_reset(error_code),
@@ -99,8 +99,7 @@ void ShadowCall::finish() {
   timer_.cancel();
   std::size_t charge = 0;
   Observation seen = answer_.take(charge);
-  seen.latency = std::chrono::steady_clock::now() - sent_at_;
-  seen.started = started_;
+  seen.latency = worker_.now() - sent_at_;
   const auto tap = std::move(tap_);
   // A stream that is still open has nothing more to say to us.
   if (stream_ != nullptr) std::exchange(stream_, nullptr)->abandon();

@@ -4,13 +4,14 @@
 #include <chrono>
 #include <memory>
 
-#include "facade/net/asio.h"
+#include "facade/net/timer_queue.h"
 #include "facade/net/upstream_pool.h"
 #include "facade/shadow/answer_capture.h"
 
 namespace ficus {
 
 class ShadowTap;
+class Worker;
 
 class ShadowCall : public StreamEvents, public std::enable_shared_from_this<ShadowCall> {
  public:
@@ -31,14 +32,19 @@ class ShadowCall : public StreamEvents, public std::enable_shared_from_this<Shad
   void on_headers_too_large() override;
   void on_closed(StreamEnd end, std::uint32_t error_code, std::string_view detail) override;
   void on_shutdown() override {}
+  void on_deadline();
   void finish();
 
   std::shared_ptr<ShadowTap> tap_;  // null once finished
   AnswerCapture answer_;
   UpstreamStream* stream_ = nullptr;
-  asio::steady_timer timer_;
+  Worker& worker_;
+  struct DeadlineTimer final : Timer {
+    explicit DeadlineTimer(ShadowCall& c) : call(c) {}
+    void on_timer() override { call.on_deadline(); }
+    ShadowCall& call;
+  } timer_{*this};
   std::chrono::steady_clock::time_point sent_at_{};
-  std::chrono::system_clock::time_point started_{};
 };
 
 }  // namespace ficus

@@ -2,14 +2,16 @@
 
 #include <algorithm>
 
+#include "facade/compare/sight.h"
 #include "facade/metrics/families.h"
+#include "facade/net/recycled_handler.h"
 #include "facade/net/worker.h"
 #include "facade/shadow/shadow_call.h"
 
 namespace ficus {
 
-ShadowTap::ShadowTap(ShadowLane& lane, ShadowSetup setup, CountNotShadowed not_shadowed)
-    : lane_(lane), setup_(std::move(setup)), not_shadowed_(std::move(not_shadowed)), answer_(lane.budget) {
+ShadowTap::ShadowTap(ShadowLane& lane, ShadowSetup setup)
+    : lane_(lane), setup_(std::move(setup)), answer_(lane.budget) {
   answer_.set_limit(setup_.max_bytes);
   lane_.pressure.watch();
 }
@@ -18,14 +20,18 @@ ShadowTap::~ShadowTap() {
   lane_.budget.bytes -= request_.size() + charged_;
   // Only when the facade stops with the call in flight: whatever was begun is counted once.
   if (begun_ && !counted_) {
-    lane_.compare.count_uncompared(*setup_.job.table, setup_.capability, Verdict::kAbandoned, "shutdown");
+    lane_.compare.count_uncompared(setup_.origin->compare_job(), Verdict::kAbandoned, "shutdown");
   }
 }
 
 void ShadowTap::give_up(std::string_view reason) {
   if (settled_) return;
+  setup_.origin->count_not_shadowed(reason);
+  drop();
+}
+
+void ShadowTap::drop() {
   settled_ = true;
-  not_shadowed_(reason);
   lane_.budget.bytes -= request_.size();
   request_.clear();
   request_.shrink_to_fit();
@@ -59,15 +65,8 @@ void ShadowTap::on_request_end() {
     give_up(messages_ == 0 ? "no_message" : "incomplete_message");
     return;
   }
-  if (setup_.settle) {
-    const std::string_view message = std::string_view(request_).substr(kGrpcPrefixBytes);
-    if (!setup_.settle(message, request_[0] == 1, setup_.job.key)) {
-      // Not in the share after all: not a shadow that failed to begin, so not counted as one.
-      not_shadowed_ = [](std::string_view) {};
-      give_up("");
-      return;
-    }
-  }
+  // Not in the share after all: not a shadow that failed to begin, so not counted as one.
+  if (!setup_.origin->settle(std::string_view(request_).substr(kGrpcPrefixBytes), request_[0] == 1)) return drop();
   // Here and not before: only now is it certain that the call is in the share, and counted once.
   if (lane_.pressure.holds()) {
     give_up("pressure");
@@ -79,7 +78,7 @@ void ShadowTap::on_request_end() {
     return;
   }
   // The primary failed before the client was done: nothing to compare with.
-  if (primary_ != nullptr && primary_->end != Observation::End::kAnswered && primary_->end != Observation::End::kOverLimit) {
+  if (primary_ && primary_->end != Observation::End::kAnswered && primary_->end != Observation::End::kOverLimit) {
     give_up("primary_failed");
     return;
   }
@@ -93,21 +92,22 @@ void ShadowTap::on_request_end() {
 void ShadowTap::begin() {
   std::chrono::nanoseconds deadline = setup_.deadline;
   if (!setup_.deadline_given && setup_.client_deadline) {
-    deadline = std::min<std::chrono::nanoseconds>(deadline, *setup_.client_deadline - std::chrono::steady_clock::now());
+    deadline = std::min<std::chrono::nanoseconds>(deadline, *setup_.client_deadline - lane_.worker.now());
     if (deadline <= std::chrono::nanoseconds::zero()) {
       give_up("deadline_over");
       return;
     }
   }
   settled_ = begun_ = true;
-  setup_.begun->add();
+  setup_.origin->count_begun();
   ++lane_.live;
   ++*setup_.in_flight;
   const std::size_t used = request_.size();
-  call_ = std::make_shared<ShadowCall>(shared_from_this(), lane_.budget, lane_.worker,
-                                       setup_.max_bytes - std::min(setup_.max_bytes, used));
+  call_ = std::allocate_shared<ShadowCall>(RecyclingAllocator<ShadowCall>(), shared_from_this(), lane_.budget,
+                                           lane_.worker, setup_.max_bytes - std::min(setup_.max_bytes, used));
   answer_.set_limit(setup_.max_bytes - std::min(setup_.max_bytes, used));
   const auto call = call_;
+  shadow_sent_at_ = lane_.worker.now();
   if (!call->send(lane_.pool, setup_.upstream, std::move(setup_.head), request_, deadline)) {
     call->cancel();
     Observation refused;
@@ -122,8 +122,7 @@ void ShadowTap::begin() {
 }
 
 void ShadowTap::on_primary_sent() {
-  primary_sent_at_ = std::chrono::steady_clock::now();
-  primary_started_ = std::chrono::system_clock::now();
+  primary_sent_at_ = lane_.worker.now();
 }
 
 void ShadowTap::on_answer_headers(const HeaderBlock& head, bool end_stream) {
@@ -156,13 +155,10 @@ void ShadowTap::primary_done() {
   if (primary_over_) return;
   primary_over_ = true;
   std::size_t charge = 0;
-  auto seen = std::make_shared<Observation>(answer_.take(charge));
+  primary_ = answer_.take(charge);
   charged_ += charge;
-  seen->side = setup_.primary_side;
-  seen->upstream = setup_.primary_upstream;
-  seen->started = primary_started_;
-  seen->latency = std::chrono::steady_clock::now() - primary_sent_at_;
-  primary_ = std::move(seen);
+  primary_->side = setup_.primary_side;
+  primary_->latency = lane_.worker.now() - primary_sent_at_;
   if (!settled_) {
     // Answered before the client was done, or failed, or cancelled.
     if (primary_->end == Observation::End::kCancelled) give_up("reset");
@@ -189,21 +185,33 @@ void ShadowTap::shadow_done(Observation seen, std::size_t charge) {
   call_.reset();
   --lane_.live;
   --*setup_.in_flight;
-  setup_.count_shadow(seen.grpc_status, seen.latency);
+  setup_.origin->count_shadow(seen.grpc_status, seen.latency);
   seen.side = other(setup_.primary_side);
-  seen.upstream = setup_.upstream->name();
-  shadow_ = std::make_shared<const Observation>(std::move(seen));
+  shadow_ = std::move(seen);
   compare_if_both();
 }
 
 void ShadowTap::compare_if_both() {
-  if (counted_ || primary_ == nullptr || shadow_ == nullptr) return;
+  if (counted_ || !primary_ || !shadow_) return;
   counted_ = true;
   // From here on the queue's own bound on bytes holds.
   lane_.budget.bytes -= std::exchange(charged_, 0);
-  CompareJob job = std::move(setup_.job);
-  job.primary = std::move(primary_);
-  job.shadow = std::move(shadow_);
+  if (equal_at_sight(*primary_, *shadow_)) {
+    setup_.origin->count_equal();
+    return;
+  }
+  CompareJob job = setup_.origin->compare_job();
+  primary_->upstream = setup_.origin->primary_upstream();
+  // Only now, so that answers that are the same ask for no time of day.
+  const auto boot = std::chrono::system_clock::now() - std::chrono::steady_clock::now().time_since_epoch();
+  const auto time_of_day = [&](std::chrono::steady_clock::time_point at) {
+    return std::chrono::time_point_cast<std::chrono::system_clock::duration>(boot + at.time_since_epoch());
+  };
+  primary_->started = time_of_day(primary_sent_at_);
+  shadow_->started = time_of_day(shadow_sent_at_);
+  shadow_->upstream = setup_.upstream->name();
+  job.primary = std::make_shared<const Observation>(std::move(*primary_));
+  job.shadow = std::make_shared<const Observation>(std::move(*shadow_));
   lane_.compare.push(std::move(job));
 }
 

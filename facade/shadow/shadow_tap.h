@@ -1,11 +1,11 @@
 // A copy of one read, taken on its way: the request, so that it can be sent to the other side too, and the primary
 // answer, so that the two can be compared. Nothing here can delay or fail the client: everything is bounded, and what
 // is over a bound is dropped and counted.
-// Thread: the worker's. Invariant: once begun, exactly one verdict is counted, by CompareQueue.
+// Thread: the worker's. Invariant: once begun, exactly one verdict is counted: here, where both answers are the same at
+// sight, else by CompareQueue.
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,12 +32,26 @@ struct ShadowLane {
   std::size_t live = 0;    // shadow calls in flight on this worker
 };
 
-// Everything a tap must know of the call it copies. Made by rpc/ when a call may be shadowed.
+// The call that is copied, as rpc/ knows it: names, its part of a share, what is counted of it.
+class ShadowOrigin {
+ public:
+  virtual ~ShadowOrigin() = default;
+  // Given the captured request message (without prefix). False: the call is not in the share after all. Once.
+  virtual bool settle(std::string_view message, bool compressed) = 0;
+  // What a comparison and its trace must know, without the observations. Once.
+  virtual CompareJob compare_job() = 0;
+  virtual const std::string& primary_upstream() const = 0;
+  virtual void count_not_shadowed(std::string_view reason) = 0;
+  virtual void count_begun() = 0;
+  virtual void count_equal() = 0;  // verdict "match", found at sight
+  // The shadow's own status and latency.
+  virtual void count_shadow(GrpcCode status, std::chrono::nanoseconds latency) = 0;
+};
+
+// What a tap must know of the call it copies. Made by rpc/ when a call may be shadowed.
 struct ShadowSetup {
-  CompareJob job;                         // without the observations
-  std::uint16_t capability = kNoIndex;
+  std::unique_ptr<ShadowOrigin> origin;
   Side primary_side = Side::kLegacy;
-  std::string primary_upstream;
   std::shared_ptr<Upstream> upstream;     // where the shadow goes
   HeaderBlock head;                       // of the shadow's request, but for its grpc-timeout
   std::chrono::milliseconds deadline{5000};
@@ -46,20 +60,11 @@ struct ShadowSetup {
   std::size_t max_bytes = 1 << 20;        // request and both answers, of this call; limit "shadow_call_bytes"
   std::size_t max_in_flight = 128;        // this worker's part of the rule's limit; limit "shadow_in_flight"
   std::shared_ptr<std::size_t> in_flight; // of the rule on this worker
-  // Settles a share that is counted by key, from the captured message (without prefix); gives the key for the trace.
-  // Null: the call is in the share. Returns whether it is.
-  std::function<bool(std::string_view message, bool compressed, std::string& key)> settle;
-  Counter* begun = nullptr;
-  // Counts the shadow's own status and latency.
-  std::function<void(GrpcCode status, std::chrono::nanoseconds latency)> count_shadow;
 };
 
 class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private GrpcFrameReader::Sink {
  public:
-  // Counts ficus_not_shadowed_total under a reason; given by rpc/, which knows the capability's name.
-  using CountNotShadowed = std::function<void(std::string_view reason)>;
-
-  ShadowTap(ShadowLane& lane, ShadowSetup setup, CountNotShadowed not_shadowed);
+  ShadowTap(ShadowLane& lane, ShadowSetup setup);
   ~ShadowTap() override;
 
   // ---- the request ----
@@ -79,7 +84,8 @@ class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private GrpcFr
   void on_message_begin(bool compressed, std::uint32_t length) override;
   void on_message_bytes(std::string_view) override {}
   void on_message_end() override { ++whole_messages_; }
-  void give_up(std::string_view reason);
+  void drop();  // no shadow of this call
+  void give_up(std::string_view reason);  // and it is counted
   void begin();
   void primary_done();
   void shadow_done(Observation seen, std::size_t charge);
@@ -87,7 +93,6 @@ class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private GrpcFr
 
   ShadowLane& lane_;
   ShadowSetup setup_;
-  CountNotShadowed not_shadowed_;
   GrpcFrameReader reader_;
   std::string request_;         // prefix and message, as they came
   unsigned messages_ = 0;
@@ -98,9 +103,8 @@ class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private GrpcFr
   bool primary_over_ = false;   // answered, failed or cancelled
   std::size_t charged_ = 0;     // what the held observations owe the budget
   AnswerCapture answer_;
-  std::chrono::steady_clock::time_point primary_sent_at_{};
-  std::chrono::system_clock::time_point primary_started_{};
-  ObservationPtr primary_, shadow_;
+  std::chrono::steady_clock::time_point primary_sent_at_{}, shadow_sent_at_{};
+  std::optional<Observation> primary_, shadow_;
   std::shared_ptr<ShadowCall> call_;  // while in flight
 };
 

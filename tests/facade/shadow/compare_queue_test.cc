@@ -104,7 +104,7 @@ TEST_F(CompareQueueTest, EachJobEndsInOneCountedVerdict) {
   shadow->grpc_status = GrpcCode::kUnavailable;
   unavailable.shadow = shadow;
   queue.push(unavailable);
-  queue.count_uncompared(*table_, 0, Verdict::kAbandoned, "answer_too_large");
+  queue.count_uncompared(job("done: true", "done: true"), Verdict::kAbandoned, "answer_too_large");
   queue.stop(e2e::kPatience);
 
   EXPECT_THAT(samples("ficus_shadow_verdicts_total"),
