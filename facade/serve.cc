@@ -75,7 +75,9 @@ bool write_port_file(const std::string& path, const std::string& listen, const s
 class Server {
  public:
   Server(const ServeOptions& options, std::vector<ListenSocket> inherited)
-      : options_(options), inherited_(std::move(inherited)) {}
+      : options_(options), inherited_(std::move(inherited)) {
+    limits_.held_bytes = options.held_bytes / std::max(1u, options.workers);
+  }
   int run();
 
  private:
@@ -98,7 +100,7 @@ class Server {
   const ServeOptions& options_;
   RpcServerOptions rpc_options_;
   std::vector<ListenSocket> inherited_;  // until find_sockets()
-  const H2Limits limits_;
+  H2Limits limits_;  // of each worker; as they are from the start on
   OnceGate once_;
   Metrics metrics_;
   std::unique_ptr<Redactor> redactor_;

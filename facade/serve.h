@@ -2,9 +2,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "facade/base/log.h"
+#include "facade/h2/h2_limits.h"
 #include "facade/net/h2_manners.h"
 #include "facade/net/listener.h"
 #include "facade/net/socket_plan.h"
@@ -34,6 +36,7 @@ struct ServeOptions {
   TlsFlags tls;
   ListenerOptions listener;
   ClientManners manners;
+  std::uint64_t held_bytes = H2Limits{}.held_bytes;  // of the whole facade
   unsigned workers = 1;
   unsigned compare_threads = 1;
   std::chrono::milliseconds shadow_max_lag = PressureRule::kMaxLag;  // 0: not judged

@@ -67,6 +67,14 @@ void add_socket_options(CLI::App& command, ServeOptions& options) {
                   "Clients' connections of the whole facade; beyond, they are closed at once")
       ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}))
       ->capture_default_str();
+  CLI::Validator size = CLI::AsSizeValue(true) & CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 40);
+  command
+      .add_option("--max-held-bytes", options.held_bytes,
+                  "What the whole facade holds of calls whose one end does not take what the other sends; beyond, the\n"
+                  "client that causes the most of it is closed")
+      ->transform(size.description(""))
+      ->type_name("SIZE")
+      ->default_str("512MiB");
 }
 
 void add_succession_options(CLI::App& command, ServeOptions& options) {

@@ -6,6 +6,7 @@
 namespace ficus {
 
 ChunkPool::Chunk ChunkPool::take() {
+  ++taken_;
   if (free_.empty()) return Chunk(new char[kChunkBytes]);
   Chunk chunk = std::move(free_.back());
   free_.pop_back();
@@ -13,6 +14,7 @@ ChunkPool::Chunk ChunkPool::take() {
 }
 
 void ChunkPool::give(Chunk chunk) {
+  --taken_;
   if (free_.size() < kMaxKept) free_.push_back(std::move(chunk));
 }
 

@@ -20,8 +20,11 @@ class ChunkPool {
   using Chunk = std::unique_ptr<char[]>;
   Chunk take();
   void give(Chunk chunk);
+  // Of chunks that are taken: what calls make the worker hold.
+  std::size_t taken_bytes() const noexcept { return taken_ * kChunkBytes; }
 
  private:
+  std::size_t taken_ = 0;
   std::vector<Chunk> free_;
 };
 
@@ -35,6 +38,8 @@ class ByteQueue {
   void append(std::string_view bytes);
   // Unread bytes.
   std::size_t size() const noexcept { return end_ - read_; }
+  // Memory of the chunks, kept bytes included.
+  std::size_t chunk_bytes() const noexcept { return chunks_.size() * ChunkPool::kChunkBytes; }
   bool empty() const noexcept { return size() == 0; }
   // The next contiguous unread bytes, at most `limit`; empty when there are none.
   std::string_view front(std::size_t limit) const noexcept;

@@ -127,6 +127,17 @@ bool H2Engine::connection_error(H2Error error, std::string_view why) {
   return false;
 }
 
+std::size_t H2Engine::held_bytes() const {
+  std::size_t held = 0;
+  streams_.for_each([&](const H2StreamBase& stream) {
+    held += stream.out_.chunk_bytes();
+    const std::int64_t not_taken =
+        std::int64_t{limits_.stream_window_bytes} - stream.receive_window_ - std::int64_t{stream.consumed_};
+    if (not_taken > 0) held += static_cast<std::size_t>(not_taken);
+  });
+  return held;
+}
+
 void H2Engine::attach(H2StreamBase& stream, std::uint32_t id) {
   stream.engine_ = this;
   stream.id_ = id;

@@ -96,6 +96,9 @@ class H2Engine {
   void for_each_stream(F&& visit) const {
     streams_.for_each(visit);
   }
+  // What the peer makes this process hold: what it does not take of its answers, and what it sent that nobody took yet.
+  // Linear in the streams.
+  std::size_t held_bytes() const;
   // Whether the head that we sent on it may have left this process.
   bool head_left(const H2StreamBase& stream) const noexcept { return stream.head_at_ < out_.frozen_offset(); }
 

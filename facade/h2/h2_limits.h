@@ -33,6 +33,10 @@ struct H2Limits {
   // The same for what must be answered at once (acknowledgements, resets): a peer that makes us write and does not read
   // is cut off. Clients only: what waits for a slow upstream is mostly the heads of other callers' requests.
   std::size_t control_output_bytes = 1024 * 1024;
+  // Of calls' bytes that a worker holds since one end sends and the other does not take them. Beyond: the client whose
+  // connection holds the most is told ENHANCE_YOUR_CALM and closed. The default (512 MiB of the whole facade, of which
+  // each worker has its part) is two thousand streams that stand still with all that their window allows.
+  std::size_t held_bytes = 512u << 20;
   // Resets by a client (CVE-2023-44487): as many at once as ten connections' worth of streams, then so many a second.
   // A busy caller that hedges its calls resets hundreds a second in good faith.
   FloodLimit stream_resets{10'000, 1'000};

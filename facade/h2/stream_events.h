@@ -18,6 +18,14 @@ enum class StreamEnd : std::uint8_t {
   kLocal,           // we reset it ourselves
 };
 
+// Why a call is ended by force: the limit it is counted under, and what its caller is told.
+struct ForcedEnd {
+  std::string_view limit;
+  std::string_view message;
+};
+inline constexpr ForcedEnd kDrainTimeout{"drain_timeout", "shutting down"};
+inline constexpr ForcedEnd kConnectionAgeGrace{"connection_age_grace", "the connection has reached its age"};
+
 // Called on the worker, never after on_closed.
 class StreamEvents {
  public:
@@ -35,8 +43,8 @@ class StreamEvents {
   virtual void on_headers_too_large() = 0;
   // The stream is gone. The last call. `detail` is a class for people ("connection refused"), never an address.
   virtual void on_closed(StreamEnd end, std::uint32_t error_code, std::string_view detail) = 0;
-  // The facade stops and waits no longer: end the call now, with an answer that says so.
-  virtual void on_shutdown() = 0;
+  // The facade waits no longer: end the call now, with an answer that says so.
+  virtual void on_shutdown(const ForcedEnd& why) = 0;
 };
 
 }  // namespace ficus

@@ -82,12 +82,19 @@ void H2Session::finish_drain() {
   engine_.send_goaway(H2Error::kNoError, "");
 }
 
-std::size_t H2Session::abort_streams() {
+std::size_t H2Session::abort_streams(const ForcedEnd& why) {
   std::vector<H2Stream*> open;
   engine_.for_each_stream([&](H2StreamBase& stream) { open.push_back(&static_cast<H2Stream&>(stream)); });
   // on_shutdown answers the call; the stream itself goes when the answer is out.
-  for (H2Stream* stream : open) stream->events_->on_shutdown();
+  for (H2Stream* stream : open) stream->events_->on_shutdown(why);
   return open.size();
+}
+
+bool H2Session::break_off_for_held_bytes() {
+  if (closed() || engine_.over()) return false;
+  break_off("held_bytes", H2Error::kEnhanceYourCalm, "held_bytes");
+  close_politely("held bytes");
+  return true;
 }
 
 void H2Session::on_closing(std::string_view detail) {

@@ -48,8 +48,12 @@ class H2Session : public H2Connection {
 
   // RFC 9113 6.8: GOAWAY with the largest id, then, a round trip later (a PING tells), GOAWAY with the last id taken.
   void begin_drain();
-  // Tells every open stream that the facade stops; gives how many there are.
-  std::size_t abort_streams();
+  // Ends every open stream by force; gives how many there are.
+  std::size_t abort_streams(const ForcedEnd& why);
+  // See H2Engine.
+  std::size_t held_bytes() const { return engine().held_bytes(); }
+  // Ends the connection since what it makes us hold is wanted elsewhere. False: it is at its end already.
+  bool break_off_for_held_bytes();
   // Calls in flight; a head that is still coming is none yet.
   std::size_t open_streams() const noexcept { return engine().streams(); }
   // The client's verified certificate; null without one.

@@ -104,7 +104,7 @@ bool H2Session::check_age(Agenda& agenda) {
     case Age::kToldToGo:
       age_ = Age::kCut;
       age_at_ = agenda.now() + kLastWords;
-      abort_streams();
+      abort_streams(kConnectionAgeGrace);
       break;
     case Age::kCut:
       close("connection age");

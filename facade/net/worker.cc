@@ -71,6 +71,25 @@ void Worker::flush_all() {
     flushing_.clear();
   }
   flush_posted_ = false;
+  if (chunks_.taken_bytes() > limits_.held_bytes) relieve();
+}
+
+void Worker::relieve() {
+  // One a turn: its calls' other halves give back what they hold only when they hear of its end. Whoever holds less
+  // than one stream may is not what this is for.
+  std::size_t most = limits_.stream_window_bytes;
+  std::shared_ptr<H2Session> largest;
+  for (const auto& session : sessions_) {
+    const std::size_t held = session->held_bytes();
+    if (held > most) {
+      most = held;
+      largest = session;
+    }
+  }
+  if (largest == nullptr || !largest->break_off_for_held_bytes()) return;
+  log_event(LogLevel::kWarn, "held_bytes",
+            "a client's connection was ended: it took no answers, and what is held for clients is over the limit",
+            {{"peer", largest->peer()}, {"bytes", std::to_string(most)}});
 }
 
 void Worker::begin_drain() {
@@ -82,7 +101,7 @@ void Worker::begin_drain() {
 std::size_t Worker::abort_streams() {
   std::size_t open = 0;
   const auto sessions = sessions_;
-  for (const auto& session : sessions) open += session->abort_streams();
+  for (const auto& session : sessions) open += session->abort_streams(kDrainTimeout);
   return open;
 }
 

@@ -83,7 +83,7 @@ class Worker {
   // Tells every client to go away (RFC 9113 6.8) and closes each connection when its last stream ended.
   void begin_drain();
   bool draining() const noexcept { return draining_; }
-  // Ends every client stream that is still open, with StreamEvents::on_shutdown; gives how many there were.
+  // Ends every client stream that is still open, since the drain took too long; gives how many there were.
   std::size_t abort_streams();
   std::size_t open_streams() const;
   // Closes every client's connection now.
@@ -95,6 +95,8 @@ class Worker {
 
  private:
   void flush_all();
+  // Over H2Limits::held_bytes: the client that makes us hold the most goes.
+  void relieve();
 
   const unsigned index_;
   MetricsShard& metrics_;

@@ -29,7 +29,7 @@ class HealthChecker final : public EndpointProbe, private StreamEvents {
   void on_sent(std::size_t) override {}
   void on_headers_too_large() override;
   void on_closed(StreamEnd end, std::uint32_t error_code, std::string_view detail) override;
-  void on_shutdown() override {}
+  void on_shutdown(const ForcedEnd&) override {}
 
   void ask();
   void ask_later();

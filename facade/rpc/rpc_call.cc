@@ -484,9 +484,9 @@ void RpcCall::on_closed(StreamEnd, std::uint32_t, std::string_view) {
   finish_answer(GrpcCode::kCancelled);
 }
 
-void RpcCall::on_shutdown() {
-  server_.worker().metrics().counter(families::kLimits, {"drain_timeout"}).add();
-  fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, "shutdown"}, "facade: shutting down");
+void RpcCall::on_shutdown(const ForcedEnd& why) {
+  server_.worker().metrics().counter(families::kLimits, {why.limit}).add();
+  fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, std::string(why.limit)}, "facade: " + std::string(why.message));
 }
 
 void RpcCall::on_deadline() {

@@ -31,7 +31,7 @@ class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
   void on_sent(std::size_t bytes) override;
   void on_headers_too_large() override;
   void on_closed(StreamEnd end, std::uint32_t error_code, std::string_view detail) override;
-  void on_shutdown() override;
+  void on_shutdown(const ForcedEnd& why) override;
 
  private:
   // The upstream's stream; its events are ours.
@@ -45,7 +45,7 @@ class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
     void on_closed(StreamEnd end, std::uint32_t code, std::string_view detail) override {
       call.on_upstream_closed(end, code, detail);
     }
-    void on_shutdown() override {}
+    void on_shutdown(const ForcedEnd&) override {}
     RpcCall& call;
   };
   enum class State : std::uint8_t { kHead, kWaitingForKey, kRelaying, kAnswered };

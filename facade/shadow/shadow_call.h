@@ -31,7 +31,7 @@ class ShadowCall : public StreamEvents, public std::enable_shared_from_this<Shad
   void on_sent(std::size_t) override {}
   void on_headers_too_large() override;
   void on_closed(StreamEnd end, std::uint32_t error_code, std::string_view detail) override;
-  void on_shutdown() override {}
+  void on_shutdown(const ForcedEnd&) override {}
   void on_deadline();
   void finish();
 

@@ -1,11 +1,13 @@
 // Every limit on what a client may send, hit through a real ficus: the attack is counted under the limit's name, the
 // attacker gets what it deserves, a well-behaved client beside it sees no error, and memory stays within kGrowthBytes.
-// Slow, idle and dead clients are manners_test's, too many connections serve_flags_test's, readers that stall
-// flow_control_test's; crashes and leaks hostile_test's.
+// Silent, idle and dead clients are manners_test's, too many connections serve_flags_test's, readers that stall for a
+// while flow_control_test's; crashes and leaks hostile_test's.
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
+#include <thread>
 #include <variant>
 
 #include "tests/e2e/hostile_fixture.h"
@@ -306,6 +308,94 @@ TEST_F(LongFloodsTest, ACrowdThatConnectsAndSaysNothingIsShownOut) {
   EXPECT_TRUE(counted("preface_time", kCrowd)) << hits("preface_time");
   // The sockets are still open at their end.
   EXPECT_TRUE(wait_until([&] { return ficus_->metrics().sum("ficus_connections", {{"peer", "client"}}) == 1; }));
+  expect_others_unharmed();
+}
+
+// A crowd that asks for large answers and gives no window for them: what the upstream said already has to be held.
+TEST_F(LongFloodsTest, ACrowdThatTakesNoAnswersIsShownOutBeforeItFillsMemory) {
+  constexpr std::size_t kHeldBytes = 32u << 20;
+  constexpr std::size_t kAnswerBytes = 200'000;  // within a stream's window: the upstream is soon done with the call
+  constexpr std::size_t kCrowd = 12, kCalls = 40;  // 96 MB in all
+  ScriptedUpstream large(answer({std::string(kAnswerBytes, 'l')}));
+  upstream_.stop();
+  const std::string policy = pass_through_policy(large.address());
+  ficus_ = start_ficus(policy, {.flags = {"--max-held-bytes", "32MiB"}});
+  std::atomic<bool> stop{false};
+  std::atomic<int> beside{0};
+  std::string failure;
+  std::thread bystander([&] {
+    const auto channel = make_channel(ficus_->address());
+    while (!stop) {
+      const UnaryReply reply = call(channel, kPath, "beside", {.deadline = kPatience});
+      if (!reply.status.ok() || reply.message().size() != kAnswerBytes) {
+        failure = reply.status.error_message();
+        break;
+      }
+      ++beside;
+    }
+  });
+  EXPECT_TRUE(wait_until([&] { return beside > 20; }));
+  memory_before_ = ficus_->resident_memory_bytes();
+  RawH2::Options options = attacker();
+  options.settings = {{kInitialWindowSize, 0}};
+  std::vector<std::shared_ptr<RawH2>> crowd;
+  for (std::size_t i = 0; i < kCrowd; ++i) {
+    crowd.push_back(RawH2::connect(ficus_->address(), options));
+    ASSERT_TRUE(crowd.back());
+    for (std::size_t k = 0; k < kCalls; ++k) {
+      const auto stream = static_cast<std::uint32_t>(2 * k + 1);
+      crowd.back()->send_bytes(request(stream) + h2_frame(kData, kEndStream, stream, grpc_frame("m")));
+    }
+  }
+  EXPECT_TRUE(counted("held_bytes", 8)) << hits("held_bytes") << " of " << kCrowd << ", 4 of which there is room for";
+  const auto shown_out = [&] {
+    return std::count_if(crowd.begin(), crowd.end(), [](const auto& one) {
+      const auto state = one->state();
+      return state.closed && state.goaways.size() == 1 && state.goaways[0].code == kEnhanceYourCalm &&
+             state.goaways[0].debug == "held_bytes";
+    });
+  };
+  EXPECT_TRUE(wait_until([&] { return shown_out() >= 8; })) << shown_out();
+  const int before = beside;
+  EXPECT_TRUE(wait_until([&] { return beside > before + 20; })) << "after the attack";
+  stop = true;
+  bystander.join();
+  EXPECT_EQ(failure, "");
+  EXPECT_LT(hits("held_bytes"), kCrowd) << "more were shown out than had to be";
+  if (!kSanitized) {
+    EXPECT_LT(ficus_->peak_memory_bytes(), memory_before_ + kHeldBytes + kGrowthBytes);
+  }
+}
+
+// Bodies that come byte by byte, or never to their end: a call may last for days, so nobody is shown out, and what it
+// costs is what came of it.
+TEST_F(LongFloodsTest, SlowAndUnfinishedBodiesCostWhatCameOfThem) {
+  ASSERT_NO_FATAL_FAILURE(start({}));
+  constexpr std::size_t kCrowd = 10;
+  constexpr std::uint32_t kCalls = 100;
+  const std::string message = grpc_frame(std::string(200, 's'));
+  std::vector<std::shared_ptr<RawH2>> crowd;
+  for (std::size_t i = 0; i < kCrowd; ++i) {
+    crowd.push_back(RawH2::connect(ficus_->address()));
+    ASSERT_TRUE(crowd.back());
+    ASSERT_TRUE(crowd.back()->send_bytes(streams(kCalls, [](std::uint32_t id) { return request(id); })));
+  }
+  for (const char byte : message.substr(0, 150)) {  // no call's message is ever whole
+    for (const auto& one : crowd) {
+      ASSERT_TRUE(one->send_bytes(streams(
+          kCalls, [&](std::uint32_t id) { return h2_frame(kData, kNoFlags, id, std::string(1, byte)); })));
+    }
+  }
+  EXPECT_TRUE(bystander_->goes_on(20)) << "beside a thousand calls that come byte by byte";
+  // The first connection's finish, and are answered as others are.
+  ASSERT_TRUE(crowd[0]->send_bytes(
+      streams(kCalls, [&](std::uint32_t id) { return h2_frame(kData, kEndStream, id, message.substr(150)); })));
+  EXPECT_TRUE(crowd[0]->wait([&](const RawH2::State& s) {
+    return std::count_if(s.streams.begin(), s.streams.end(), [&](const auto& one) {
+             return one.second.ended && one.second.data == message;
+           }) == kCalls;
+  }));
+  for (const auto& one : crowd) expect_connection_goes_on(*one);
   expect_others_unharmed();
 }
 

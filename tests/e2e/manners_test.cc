@@ -164,6 +164,10 @@ TEST_F(MannersTest, ACallThatOutlivesItsConnectionsAgeAndGraceEndsUnavailable) {
   ASSERT_TRUE(peer->wait_over(stream));
   ASSERT_FALSE(peer->stream(stream).blocks.empty());
   EXPECT_EQ(find_header(peer->stream(stream).blocks.back(), "grpc-status"), "14");
+  EXPECT_EQ(find_header(peer->stream(stream).blocks.back(), "grpc-message"),
+            "facade: the connection has reached its age");
+  EXPECT_TRUE(counted("connection_age_grace"));
+  EXPECT_EQ(count("drain_timeout"), 0) << "the facade drains not";
   EXPECT_TRUE(peer->wait_closed());
 }
 

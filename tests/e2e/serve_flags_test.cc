@@ -46,6 +46,8 @@ TEST(ServeFlagsTest, WhatDoesNotGoTogetherIsRefusedInWords) {
       {{"--keepalive-timeout", "0s"}, "--keepalive-timeout 0"},
       {{"--head-timeout", "0s"}, "--head-timeout 0"},
       {{"--max-connections", "0"}, "--max-connections"},
+      {{"--max-held-bytes", "1000"}, "--max-held-bytes"},
+      {{"--max-held-bytes", "plenty"}, "--max-held-bytes"},
       {{"--client-idle-timeout", "3 weeks"}, "--client-idle-timeout"},
       {{"--log-level", "chatty"}, "--log-level"},
   };

@@ -53,7 +53,7 @@ class Play : public H2Engine::Owner {
       reset(H2Error::kCancel);
     }
     void on_closed(StreamEnd, std::uint32_t, std::string_view) override {}
-    void on_shutdown() override {}
+    void on_shutdown(const ForcedEnd&) override {}
     std::uint32_t id() const { return id_; }
     std::size_t number() const { return number_; }
     bool gone = false;

@@ -50,7 +50,7 @@ class End : public H2Engine::Owner {
     void on_sent(std::size_t) override {}
     void on_headers_too_large() override {}
     void on_closed(StreamEnd, std::uint32_t, std::string_view) override {}
-    void on_shutdown() override {}
+    void on_shutdown(const ForcedEnd&) override {}
 
    private:
     End& end_;

@@ -133,7 +133,7 @@ class Side : public H2Engine::Owner {
     void on_sent(std::size_t bytes) override { sent += bytes; }
     void on_headers_too_large() override { side_.note(name_ + " too large"); }
     void on_closed(StreamEnd, std::uint32_t, std::string_view) override {}
-    void on_shutdown() override {}
+    void on_shutdown(const ForcedEnd&) override {}
 
     std::string received;
     std::size_t sent = 0;

@@ -124,7 +124,7 @@ class OpenCall final : public StreamEvents {
     detail = why;
     over_ = true;
   }
-  void on_shutdown() override {}
+  void on_shutdown(const ForcedEnd&) override {}
   void end_with(const HeaderBlock& block) {
     status = block.find("grpc-status").value_or("none");
     stream->report(static_cast<unsigned>(parse_grpc_status(block.find("grpc-status"))));
