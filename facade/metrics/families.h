@@ -80,7 +80,9 @@ inline const Family kEjections{"ficus_ejections_total", "Endpoints left out for 
                                Type::kCounter, {"upstream", "role"}};
 inline const Family kHealthChecks{"ficus_health_checks_total", "Health checks of endpoints, by outcome", Type::kCounter, {"upstream", "outcome"}};
 inline const Family kStreams{"ficus_streams", "Calls in flight", Type::kGauge, {"role"}};
-inline const Family kLimits{"ficus_limit_hits_total", "How often a limit was hit, by the limit's name", Type::kCounter, {"limit"}};
+inline const Family kLimits{"ficus_limit_hits_total", "How often a limit of the facade's own was hit, by the limit's name", Type::kCounter, {"limit"}};
+inline const Family kUpstreamLimits{"ficus_upstream_limit_hits_total", "How often a limit of an upstream was hit, by the limit's name in the policy",
+                                    Type::kCounter, {"upstream", "role", "limit"}};
 inline const Family kTlsHandshakes{"ficus_tls_handshakes_total", "TLS handshakes by their result: done, or the class of the failure",
                                    Type::kCounter, {"peer", "result"}};
 inline const Family kTlsReloads{"ficus_tls_reloads_total", "Changed certificate files of the listener, by outcome (reloaded, kept)",
@@ -93,6 +95,6 @@ inline const Family* const kAll[] = {
     &kReadRetries, &kFallbacks, &kUpstreamFailures, &kShareConfigured, &kShareEligible, &kShareIn, &kShadowBegun, &kNotShadowed, &kVerdicts,
     &kMismatches, &kIgnored, &kCompareSeconds, &kCompareQueue, &kTraces, &kPolicyGeneration, &kPolicyInfo,
     &kReloads, &kPolicyReloadOk, &kWriteOwner, &kExpired, &kConnections, &kConnectionsTotal, &kConnectFailures,
-    &kDnsLookups, &kEndpoints, &kEjections, &kHealthChecks, &kStreams, &kLimits, &kTlsHandshakes, &kTlsReloads, &kProtocolErrors};
+    &kDnsLookups, &kEndpoints, &kEjections, &kHealthChecks, &kStreams, &kLimits, &kUpstreamLimits, &kTlsHandshakes, &kTlsReloads, &kProtocolErrors};
 
 }  // namespace ficus::families

@@ -75,7 +75,7 @@ void EndpointPool::take(UpstreamStream& stream) {
   waiting_.push_back(stream);
   stream.waiting_at_ = shared_from_this();
   if (!connecting() && live_connections() >= max_connections_) {
-    worker_.metrics().counter(families::kLimits, {"max_connections"}).add();
+    worker_.metrics().counter(families::kUpstreamLimits, {key_.upstream, role_, "max_connections"}).add();
   }
   connect_if_needed();
 }

@@ -44,6 +44,8 @@ class EndpointPool : public std::enable_shared_from_this<EndpointPool> {
   ~EndpointPool();
   const EndpointKey& key() const noexcept { return key_; }
   Balancer::EndpointId id() const noexcept { return id_; }
+  // "primary" or "shadow": a metrics label.
+  const char* role() const noexcept { return role_; }
   // Whose members it is one of, and what that one says of connections; again with every policy.
   void configure(std::weak_ptr<Upstream> upstream, const UpstreamTarget& target);
 

@@ -276,7 +276,7 @@ void Upstream::on_result(Balancer::EndpointId endpoint, bool failed) {
       balancer_.on_result(endpoint, failed, failed ? std::chrono::steady_clock::now() : Balancer::Time{});
   if (verdict == Balancer::Verdict::kNone) return;
   if (verdict == Balancer::Verdict::kSpared) {
-    worker_.metrics().counter(families::kLimits, {"outlier_max_percent"}).add();
+    worker_.metrics().counter(families::kUpstreamLimits, {name_, role_, "outlier_max_percent"}).add();
     return;
   }
   worker_.metrics().counter(families::kEjections, {name_, role_}).add();

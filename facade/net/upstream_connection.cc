@@ -61,7 +61,7 @@ void UpstreamConnection::look_after() {
       break;
     case Keepalive::Verdict::kDead:
       if (error_code ignored; socket_.available(ignored) == 0) {
-        on_limit("upstream_keepalive");
+        on_limit("keepalive");
         return close("keepalive timeout");
       }
       agenda.note(agenda.now() + kLookAgain);  // it spoke, and we were too busy to read it
@@ -69,7 +69,7 @@ void UpstreamConnection::look_after() {
   }
   if (settings_.idle_timeout.count() != 0 && !going_away_ &&
       agenda.due((busy ? agenda.now() : idle_since_) + settings_.idle_timeout)) {
-    on_limit("upstream_idle");
+    on_limit("idle_timeout");
     going_away_ = true;
     ended_idle_ = true;
     engine_.send_goaway(H2Error::kNoError, "");  // closed when it is out
@@ -148,6 +148,12 @@ void UpstreamConnection::on_stream_gone(H2StreamBase& base, StreamEnd end, std::
     return;
   }
   pool->dispatch_waiting();
+}
+
+void UpstreamConnection::on_limit(std::string_view name) {
+  const auto pool = pool_.lock();
+  const std::string_view role = pool != nullptr ? pool->role() : "";
+  worker_.metrics().counter(families::kUpstreamLimits, {upstream_name_, role, name}).add();
 }
 
 void UpstreamConnection::on_closing(std::string_view detail) {

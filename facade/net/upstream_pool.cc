@@ -49,7 +49,7 @@ std::shared_ptr<Upstream> UpstreamPool::find(const std::string& name) const {
 
 UpstreamStream* UpstreamPool::open(const std::shared_ptr<Upstream>& upstream, StreamEvents& events) {
   if (upstream->in_flight_ >= upstream->target_.max_concurrent_requests) {
-    worker_.metrics().counter(families::kLimits, {"max_concurrent_requests"}).add();
+    worker_.metrics().counter(families::kUpstreamLimits, {upstream->name(), role_, "max_concurrent_requests"}).add();
     return nullptr;
   }
   return new UpstreamStream(upstream, &events, worker_.chunks());

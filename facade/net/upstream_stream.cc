@@ -35,7 +35,7 @@ void UpstreamStream::set_endpoint(Balancer::EndpointId endpoint) {
 bool UpstreamStream::begin_waiting(Worker& worker) {
   if (pending_) return true;
   if (upstream_->pending_ >= upstream_->target_.max_pending) {
-    worker.metrics().counter(families::kLimits, {"max_pending"}).add();
+    worker.metrics().counter(families::kUpstreamLimits, {upstream_->name_, upstream_->role_, "max_pending"}).add();
     finish(StreamEnd::kConnectFailed, kConnectError, "too many calls wait for a connection");
     return false;
   }

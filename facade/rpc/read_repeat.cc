@@ -32,10 +32,9 @@ std::string_view ReadRepeat::hindrance(Time at, std::optional<Time> deadline) co
   return {};
 }
 
-RepeatVerdict ReadRepeat::judge(const Answer& seen, Time now, std::optional<Time> deadline) {
+RepeatVerdict ReadRepeat::judge(const Answer& seen, Time now, std::optional<Time> deadline, bool shadow) {
   RepeatVerdict verdict;
   if (fell_back) return verdict;  // legacy's answer is the answer
-  const Percent share = rule_.retry ? rule_.retry->budget : kFallbackBudget;
   if (rule_.retry && rule_.retry->on.has(seen.status)) {
     const HeaderBlock& last = seen.trailers;
     const Pushback pushback = parse_pushback(last.find(HeaderToken::kGrpcPushback));
@@ -44,7 +43,7 @@ RepeatVerdict ReadRepeat::judge(const Answer& seen, Time now, std::optional<Time
                        : !seen.reached                                      ? "unreachable"
                                                                             : hindrance(now + pushback.wait, deadline);
     if (verdict.no_retry.empty()) {
-      if (budget_.take(now, share)) {
+      if (budget_.take(now, budget_share())) {
         ++attempts_;
         verdict.next = RepeatVerdict::Next::kRetry;
         verdict.wait = pushback.wait;
@@ -55,11 +54,16 @@ RepeatVerdict ReadRepeat::judge(const Answer& seen, Time now, std::optional<Time
   }
   // A pushback speaks of the server that sent it, not of legacy.
   if (may_fall_back_ && rule_.facts.fallback.has(seen.status)) {
-    verdict.no_fallback = hindrance(now, deadline);
-    if (verdict.no_fallback.empty() && !budget_.take(now, share)) verdict.no_fallback = "budget";
+    if (!shadow) verdict.no_fallback = judge_without_shadow(now, deadline);
     if (verdict.no_fallback.empty()) verdict.next = RepeatVerdict::Next::kFallback;
   }
   return verdict;
+}
+
+std::string_view ReadRepeat::judge_without_shadow(Time now, std::optional<Time> deadline) {
+  const std::string_view why = hindrance(now, deadline);
+  if (!why.empty()) return why;
+  return budget_.take(now, budget_share()) ? std::string_view{} : "budget";
 }
 
 }  // namespace ficus

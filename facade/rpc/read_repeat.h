@@ -73,8 +73,12 @@ class ReadRepeat final {
     return !fell_back && ((rule_.retry && rule_.retry->on.has(status)) ||
                           (may_fall_back_ && rule_.facts.fallback.has(status)));
   }
-  // What comes of an answer. Takes from the budget, so once an answer.
-  RepeatVerdict judge(const Answer& answer, Time now, std::optional<Time> deadline);
+  // What comes of an answer. Takes from the budget, so once an answer. `shadow`: legacy is answering the same request
+  // already, so that falling back needs no request to send, and nothing of the budget.
+  RepeatVerdict judge(const Answer& answer, Time now, std::optional<Time> deadline, bool shadow = false);
+  // Legacy's shadow failed after a verdict that counted on it: empty where the request may be sent to it after all (which
+  // takes from the budget), else why not, as in RepeatVerdict.
+  std::string_view judge_without_shadow(Time now, std::optional<Time> deadline);
 
   HeaderBlock head;  // of the request, as the client sent it
   std::array<char, 55> traceparent{};
@@ -85,6 +89,7 @@ class ReadRepeat final {
   boost::container::small_vector<Balancer::EndpointId, 4> tried;
 
  private:
+  Percent budget_share() const noexcept { return rule_.retry ? rule_.retry->budget : kFallbackBudget; }
   // Empty: it may be sent again at `at`.
   std::string_view hindrance(Time at, std::optional<Time> deadline) const noexcept;
 

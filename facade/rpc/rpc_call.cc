@@ -273,6 +273,7 @@ void RpcCall::begin_tap(const RouteDecision& decision, const std::array<char, 16
   setup.max_bytes = rule.shadow_max_bytes;
   setup.max_in_flight = server_.share_of(rule.shadow_max_in_flight);
   setup.in_flight = routes_->rule_in_flight[plan_.rule];
+  setup.keep_answer = may_fall_back(decision) && decision.shadow_side == Side::kLegacy;
 
   const auto span = span_id_of(server_.random());
   const auto traceparent = format_traceparent(trace_, span);
@@ -424,6 +425,7 @@ std::string_view RpcCall::upstream_name() const {
 void RpcCall::fail_call(const CallError& error, std::string_view message) {
   if (state_ == State::kAnswered) return;
   if (tap_ != nullptr) {
+    tap_->forget_taker();
     tap_->on_primary_failed(
         error.grpc_code == GrpcCode::kDeadlineExceeded ? Observation::End::kTimedOut : Observation::End::kFailed,
         error.grpc_code, error.detail);
@@ -479,8 +481,10 @@ void RpcCall::drop_upstream() {
 void RpcCall::on_closed(StreamEnd, std::uint32_t, std::string_view) {
   if (state_ == State::kAnswered) return;
   // The client left before the answer was complete.
-  if (tap_ != nullptr)
+  if (tap_ != nullptr) {
+    tap_->forget_taker();
     tap_->on_primary_failed(Observation::End::kCancelled, GrpcCode::kCancelled, "cancelled by the client");
+  }
   finish_answer(GrpcCode::kCancelled);
 }
 

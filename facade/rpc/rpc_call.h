@@ -15,11 +15,12 @@
 #include "facade/rpc/call_error.h"
 #include "facade/rpc/read_repeat.h"
 #include "facade/rpc/rpc_server.h"
+#include "facade/shadow/shadow_tap.h"
 #include "facade/wire/trace_context.h"
 
 namespace ficus {
 
-class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
+class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Pooled<RpcCall> {
  public:
   RpcCall(RpcServer& server, H2Stream& client);
   ~RpcCall() override;
@@ -72,6 +73,8 @@ class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
   // ---- asking a read again (rpc_call_repeat.cc); precondition but for watch_read(): repeat_
   // Keeps what is needed for it, where the rule may ask for it. Before the head is moved.
   void watch_read(const RouteDecision& decision);
+  // Legacy may be asked where the new side fails this read.
+  bool may_fall_back(const RouteDecision& decision) const;
   // The answer began, ended without a message, or failed. True: it goes no further for now. False: `head` or
   // `trailers` are as they came.
   bool hold_answer(HeaderBlock& head, bool end_stream);
@@ -81,9 +84,18 @@ class RpcCall final : public StreamEvents, public Pooled<RpcCall> {
   void release_answer();
   bool ask_again(const UpstreamStream* stream);
   void on_repeat_due();
+  // The shadow is legacy's answer, or will be. False: there is none under way.
+  bool fall_back_on_shadow();
+  void on_shadow_answer(const Observation* seen, HeaderBlock& head, HeaderBlock& trailers) override;
+  // Sends the request anew, to the same side or to legacy.
+  void send_again(bool fallback);
+  // The first answer is the new side's, for its metrics and for the comparison: what legacy says now is not.
+  void end_first_answer();
   void show_tap_answer();
   void pass_on_answer();
   void count_retry(std::string_view outcome);
+  // The limit that kept a read from being asked again, if one did.
+  void count_unrepeated(std::string_view why);
 
   // What this leg changes in the request's head.
   void edit_head(HeaderBlock& head, std::uint16_t upstream, std::string_view traceparent);

@@ -4,6 +4,7 @@
 
 #include "facade/metrics/families.h"
 #include "facade/rpc/rpc_call.h"
+#include "facade/wire/grpc_frame.h"
 #include "facade/wire/grpc_status.h"
 
 namespace ficus {
@@ -15,12 +16,17 @@ constexpr std::chrono::milliseconds kRestOfRequest{50};
 
 }  // namespace
 
+bool RpcCall::may_fall_back(const RouteDecision& decision) const {
+  // A tester who asks for the new side is to see what it answers.
+  return decision.side == Side::kNew && decision.owner == Side::kLegacy && !decision.forced && !plan_.marked &&
+         !routes_->table->rules()[plan_.rule].facts.fallback.empty();
+}
+
 void RpcCall::watch_read(const RouteDecision& decision) {
   const RuleInfo& rule = routes_->table->rules()[plan_.rule];
-  // A tester who asks for the new side is to see what it answers.
-  const bool may_fall_back = decision.side == Side::kNew && decision.owner == Side::kLegacy && !decision.forced;
-  if (!rule.retry && !may_fall_back) return;
-  repeat_ = std::make_unique<Repeat>(*this, rule, *routes_->retry_budgets[decision.upstream], may_fall_back);
+  const bool falls_back = may_fall_back(decision);
+  if (!rule.retry && !falls_back) return;
+  repeat_ = std::make_unique<Repeat>(*this, rule, *routes_->retry_budgets[decision.upstream], falls_back);
   repeat_->read.head = head_.clone();
   repeat_->read.keep(held_);
   if (request_ended_) repeat_->read.end_request(false);
@@ -87,14 +93,12 @@ bool RpcCall::ask_again(const UpstreamStream* stream) {
     server_.worker().timers().arm(repeat_->timer, now + kRestOfRequest);
     return true;
   }
-  const RepeatVerdict verdict = read.judge(read.answer, now, deadline_);
+  const bool shadow = tap_ != nullptr && tap_->has_answer_for_client();
+  const RepeatVerdict verdict = read.judge(read.answer, now, deadline_, shadow);
   if (!verdict.no_retry.empty()) count_retry(verdict.no_retry);
   if (!verdict.no_fallback.empty()) routes_->metrics.count_fallback(plan_.capability, verdict.no_fallback);
-  MetricsShard& metrics = server_.worker().metrics();
-  for (const std::string_view why : {verdict.no_retry, verdict.no_fallback}) {
-    if (why == "budget") metrics.counter(families::kLimits, {"retry_budget"}).add();
-    if (why == "request_too_large") metrics.counter(families::kLimits, {"retry_buffer_bytes"}).add();
-  }
+  count_unrepeated(verdict.no_retry);
+  count_unrepeated(verdict.no_fallback);
   if (verdict.next == RepeatVerdict::Next::kAnswer) return false;
   read.holding = false;
   read.next = verdict.next;
@@ -104,6 +108,12 @@ bool RpcCall::ask_again(const UpstreamStream* stream) {
   // Not from here: this is called while the connection it would be sent on reads its frames.
   server_.worker().timers().arm(repeat_->timer, now + verdict.wait);
   return true;
+}
+
+void RpcCall::count_unrepeated(std::string_view why) {
+  MetricsShard& metrics = server_.worker().metrics();
+  if (why == "budget") metrics.counter(families::kLimits, {"retry_budget"}).add();
+  if (why == "request_too_large") metrics.counter(families::kLimits, {"retry_buffer_bytes"}).add();
 }
 
 void RpcCall::count_retry(std::string_view outcome) { routes_->metrics.count_retry(plan_.rule, outcome); }
@@ -116,8 +126,53 @@ void RpcCall::on_repeat_due() {
     if (!ask_again(nullptr)) pass_on_answer();
     return;
   }
-  const RouteTable& table = *routes_->table;
   const bool fallback = read.next == RepeatVerdict::Next::kFallback;
+  if (fallback && fall_back_on_shadow()) return;
+  send_again(fallback);
+}
+
+bool RpcCall::fall_back_on_shadow() {
+  if (tap_ == nullptr || !tap_->has_answer_for_client()) return false;
+  // It may answer at once, and be let go of then.
+  const auto tap = tap_;
+  repeat_->read.fell_back = true;
+  tap->give_answer_to(*this);
+  return true;
+}
+
+void RpcCall::on_shadow_answer(const Observation* seen, HeaderBlock& head, HeaderBlock& trailers) {
+  if (state_ == State::kAnswered) return;
+  ReadRepeat& read = repeat_->read;
+  if (seen == nullptr) {
+    // What the shadow failed in is its own affair: legacy is asked as if there had been none.
+    read.fell_back = false;
+    const std::string_view hindrance = read.judge_without_shadow(server_.worker().now(), deadline_);
+    if (hindrance.empty()) return send_again(true);
+    count_unrepeated(hindrance);
+    routes_->metrics.count_fallback(plan_.capability, hindrance);
+    return pass_on_answer();
+  }
+  const bool head_only = seen->messages.empty() && trailers.empty();
+  client_.send_headers(head, head_only);
+  for (const ObservedMessage& message : seen->messages) {
+    const auto prefix = grpc_prefix(message.compressed, static_cast<std::uint32_t>(message.bytes.size()));
+    client_.send_data({prefix.data(), prefix.size()});
+    client_.send_data(message.bytes);
+  }
+  if (!trailers.empty()) {
+    client_.send_trailers(std::move(trailers));
+  } else if (!head_only) {
+    client_.send_end();
+  }
+  // `seen` goes into the comparison with the first answer, which ends the tap.
+  const GrpcCode status = seen->grpc_status;
+  end_first_answer();
+  finish_answer(status);
+}
+
+void RpcCall::send_again(bool fallback) {
+  ReadRepeat& read = repeat_->read;
+  const RouteTable& table = *routes_->table;
   const std::uint16_t upstream = fallback ? table.capabilities()[plan_.capability].legacy_upstream : upstream_index_;
   UpstreamStream* const next = server_.pool().open(routes_->primary[upstream], leg_);
   if (next == nullptr) {
@@ -130,9 +185,7 @@ void RpcCall::on_repeat_due() {
   }
   upstream_ = next;
   if (fallback) {
-    // The first answer is the new side's, for its metrics and for the comparison: what legacy says now is not.
-    show_tap_answer();
-    count_end(read.answer.status);
+    end_first_answer();
     read.fell_back = true;
     side_ = Side::kLegacy;
     upstream_index_ = upstream;
@@ -149,6 +202,11 @@ void RpcCall::on_repeat_due() {
   if (upstream_ != next || read.request().empty()) return;
   upstream_->send_data(read.request());
   if (upstream_ == next) upstream_->send_end();
+}
+
+void RpcCall::end_first_answer() {
+  show_tap_answer();
+  count_end(repeat_->read.answer.status);
 }
 
 void RpcCall::show_tap_answer() {

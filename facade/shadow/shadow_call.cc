@@ -48,6 +48,7 @@ void ShadowCall::cancel() {
 
 void ShadowCall::on_headers(HeaderBlock& block, bool end_stream) {
   answer_.on_headers(block, end_stream);
+  if (tap_->setup_.keep_answer) tap_->answer_head_ = std::move(block);
   if (end_stream) finish();
 }
 
@@ -66,6 +67,7 @@ void ShadowCall::on_data(std::string_view bytes) {
 
 void ShadowCall::on_end(HeaderBlock* trailers) {
   answer_.on_end(trailers);
+  if (trailers != nullptr && tap_->setup_.keep_answer) tap_->answer_trailers_ = std::move(*trailers);
   finish();
 }
 

@@ -188,7 +188,23 @@ void ShadowTap::shadow_done(Observation seen, std::size_t charge) {
   setup_.origin->count_shadow(seen.grpc_status, seen.latency);
   seen.side = other(setup_.primary_side);
   shadow_ = std::move(seen);
+  if (taker_ != nullptr) tell_taker();
   compare_if_both();
+}
+
+bool ShadowTap::has_answer_for_client() const noexcept {
+  if (!setup_.keep_answer || !begun_ || primary_over_) return false;
+  return call_ != nullptr || (shadow_ && shadow_->end == Observation::End::kAnswered);
+}
+
+void ShadowTap::give_answer_to(ShadowAnswerTaker& taker) {
+  taker_ = &taker;
+  if (shadow_) tell_taker();
+}
+
+void ShadowTap::tell_taker() {
+  const bool whole = shadow_->end == Observation::End::kAnswered;
+  std::exchange(taker_, nullptr)->on_shadow_answer(whole ? &*shadow_ : nullptr, answer_head_, answer_trailers_);
 }
 
 void ShadowTap::compare_if_both() {

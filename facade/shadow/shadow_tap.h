@@ -48,6 +48,18 @@ class ShadowOrigin {
   virtual void count_shadow(GrpcCode status, std::chrono::nanoseconds latency) = 0;
 };
 
+// Who may pass the shadow's answer on to the client (`reads.fallback`).
+class ShadowAnswerTaker {
+ public:
+  // Once. `seen` is null where there is no answer that could be passed on: the shadow failed, or it was too large to
+  // keep. Otherwise `head` is the answer's and `trailers` is empty where the head is all there is; both may be moved
+  // from.
+  virtual void on_shadow_answer(const Observation* seen, HeaderBlock& head, HeaderBlock& trailers) = 0;
+
+ protected:
+  ~ShadowAnswerTaker() = default;
+};
+
 // What a tap must know of the call it copies. Made by rpc/ when a call may be shadowed.
 struct ShadowSetup {
   std::unique_ptr<ShadowOrigin> origin;
@@ -60,6 +72,7 @@ struct ShadowSetup {
   std::size_t max_bytes = 1 << 20;        // request and both answers, of this call; limit "shadow_call_bytes"
   std::size_t max_in_flight = 128;        // this worker's part of the rule's limit; limit "shadow_in_flight"
   std::shared_ptr<std::size_t> in_flight; // of the rule on this worker
+  bool keep_answer = false;               // somebody may give_answer_to()
 };
 
 class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private GrpcFrameReader::Sink {
@@ -79,6 +92,14 @@ class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private GrpcFr
   // Failed in transport, over the deadline, or cancelled by the client before its end.
   void on_primary_failed(Observation::End end, GrpcCode status, std::string_view detail);
 
+  // ---- the shadow's answer, for a client that the primary failed (ShadowSetup::keep_answer) ----
+  // It is on its way or has come, and can be passed on as far as is known.
+  bool has_answer_for_client() const noexcept;
+  // Before the primary's end is told. `taker` is called at once or when the answer comes, unless forget_taker().
+  // Precondition: has_answer_for_client().
+  void give_answer_to(ShadowAnswerTaker& taker);
+  void forget_taker() noexcept { taker_ = nullptr; }
+
  private:
   friend class ShadowCall;
   void on_message_begin(bool compressed, std::uint32_t length) override;
@@ -89,6 +110,7 @@ class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private GrpcFr
   void begin();
   void primary_done();
   void shadow_done(Observation seen, std::size_t charge);
+  void tell_taker();
   void compare_if_both();
 
   ShadowLane& lane_;
@@ -105,6 +127,8 @@ class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private GrpcFr
   AnswerCapture answer_;
   std::chrono::steady_clock::time_point primary_sent_at_{}, shadow_sent_at_{};
   std::optional<Observation> primary_, shadow_;
+  HeaderBlock answer_head_, answer_trailers_;  // the shadow's, where they are kept
+  ShadowAnswerTaker* taker_ = nullptr;
   std::shared_ptr<ShadowCall> call_;  // while in flight
 };
 

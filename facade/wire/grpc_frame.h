@@ -2,6 +2,7 @@
 // Source: PROTOCOL-HTTP2.md, "Length-Prefixed-Message": one byte compressed-flag, four bytes big-endian length.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -9,6 +10,12 @@
 namespace ficus {
 
 inline constexpr std::size_t kGrpcPrefixBytes = 5;
+
+// What stands before a message of that many bytes.
+inline std::array<char, kGrpcPrefixBytes> grpc_prefix(bool compressed, std::uint32_t length) noexcept {
+  const auto byte = [&](int shift) { return static_cast<char>(length >> shift & 0xff); };
+  return {static_cast<char>(compressed), byte(24), byte(16), byte(8), byte(0)};
+}
 
 // Follows message boundaries over bytes that arrive in any pieces. Constant memory. One thread; no allocation.
 class GrpcFrameReader {

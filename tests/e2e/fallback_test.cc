@@ -250,5 +250,141 @@ TEST_F(FallbackTest, TheComparisonSeesTheNewSidesAnswerAndNotLegacysTwice) {
   EXPECT_EQ(verdicts("mismatch"), 1) << ficus_->metrics().print("ficus_shadow");
 }
 
+// ---- with a shadow on legacy under way: its answer is legacy's, and no further request is sent
+
+// Legacy as it answers a shadow: with a head, a message and a trailer of its own, once `gate` (if any) is open.
+Script legacys_own(Gate* gate = nullptr) {
+  return [gate](UpstreamCall& c) {
+    c.read();
+    if (gate != nullptr) c.wait_for(*gate);
+    c.add_initial_metadata("x-side", "legacy");
+    c.write("legacy");
+    c.add_trailer("x-end", "legacy");
+    return grpc::Status::OK;
+  };
+}
+
+void expect_legacys_own(const UnaryReply& reply) {
+  EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
+  EXPECT_EQ(reply.message(), "legacy");
+  EXPECT_EQ(values_of(reply.initial_metadata, "x-side"), std::vector<std::string>{"legacy"});
+  EXPECT_EQ(values_of(reply.trailers, "x-end"), std::vector<std::string>{"legacy"});
+}
+
+TEST_F(FallbackTest, AShadowThatHasAnsweredIsPassedOn) {
+  new_.set_script([this](UpstreamCall& c) {
+    c.read();
+    c.wait_for(gate_);
+    return kMissing;
+  });
+  legacy_.set_script(legacys_own());
+  start(policy("shadow: {percent: 100}"));
+  auto reply = std::async(std::launch::async, [&] { return get("t", "P-1"); });
+  ASSERT_TRUE(ficus_->wait_metric("ficus_calls_total", {{"side", "legacy"}, {"role", "shadow"}}, 1));
+  gate_.open();
+  expect_legacys_own(reply.get());
+  EXPECT_EQ(legacy_.calls(), 1u) << "legacy was asked twice";
+  EXPECT_TRUE(ficus_->wait_metric("ficus_fallbacks_total", {{"outcome", "ok"}}, 1));
+  EXPECT_EQ(answered("new", "NOT_FOUND"), 1);
+  EXPECT_TRUE(wait_verdicts(1));
+  EXPECT_EQ(verdicts("mismatch"), 1) << ficus_->metrics().print("ficus_shadow");
+}
+
+TEST_F(FallbackTest, AShadowThatIsUnderWayIsWaitedFor) {
+  new_.set_script(fail(kMissing));
+  legacy_.set_script(legacys_own(&gate_));
+  start(policy("shadow: {percent: 100}"));
+  auto reply = std::async(std::launch::async, [&] { return get("t", "P-1"); });
+  ASSERT_TRUE(new_.wait_ended(0));
+  ASSERT_TRUE(legacy_.wait_call(0));
+  gate_.open();
+  expect_legacys_own(reply.get());
+  EXPECT_EQ(legacy_.calls(), 1u) << "legacy was asked twice";
+  EXPECT_TRUE(wait_verdicts(1));
+}
+
+TEST_F(FallbackTest, AShadowIsPassedOnWhileTheNewSideIsDown) {
+  new_.stop();
+  legacy_.set_script(legacys_own());
+  start(policy("shadow: {percent: 100}"));
+  constexpr int kCalls = 30;  // far beyond the budget, of which they take nothing
+  for (int i = 0; i < kCalls; ++i) expect_legacys_own(get("t", "P-1"));
+  EXPECT_EQ(answered("new", "UNAVAILABLE"), kCalls);
+  EXPECT_EQ(legacy_.calls(), static_cast<std::size_t>(kCalls));
+  EXPECT_TRUE(wait_verdicts(begun()));
+}
+
+TEST_F(FallbackTest, ARequestBeyondTheBufferNeedsNoneWhereAShadowHasIt) {
+  new_.set_script([this](UpstreamCall& c) {
+    c.read();
+    c.wait_for(gate_);
+    return kMissing;
+  });
+  legacy_.set_script(legacys_own());
+  start(policy("shadow: {percent: 100}"));
+  auto reply = std::async(std::launch::async, [&] {
+    return call(channel_, method("GetPolicy"), std::string(100'000, 'x'), {.metadata = {{"x-tenant-id", "t"}}});
+  });
+  ASSERT_TRUE(ficus_->wait_metric("ficus_calls_total", {{"side", "legacy"}, {"role", "shadow"}}, 1));
+  gate_.open();
+  expect_legacys_own(reply.get());
+}
+
+TEST_F(FallbackTest, WhereTheShadowFailsLegacyIsAskedAsIfThereHadBeenNone) {
+  new_.set_script([this](UpstreamCall& c) {
+    c.read();
+    c.wait_for(gate_);
+    return kMissing;
+  });
+  Gate never;
+  legacy_.set_script([&](UpstreamCall& c) {
+    c.read();
+    for (const auto& [name, value] : c.metadata()) {
+      if (name == "x-ficus-shadow") c.wait_for(never);
+    }
+    c.write("legacy");
+    return grpc::Status::OK;
+  });
+  start(policy("shadow: {percent: 100, deadline: 300ms}"));
+  auto reply = std::async(std::launch::async, [&] { return get("t", "P-1"); });
+  ASSERT_TRUE(legacy_.wait_call(0));
+  gate_.open();
+  const UnaryReply got = reply.get();
+  EXPECT_TRUE(got.status.ok()) << got.status.error_message();
+  EXPECT_EQ(got.message(), "legacy");
+  EXPECT_EQ(legacy_.calls(), 2u);
+  EXPECT_TRUE(ficus_->wait_metric("ficus_fallbacks_total", {{"outcome", "ok"}}, 1));
+  EXPECT_TRUE(wait_verdicts(1));
+}
+
+TEST_F(FallbackTest, TheDeadlineHoldsWhileAShadowIsWaitedFor) {
+  new_.set_script(fail(kMissing));
+  Gate never;
+  legacy_.set_script(legacys_own(&never));
+  start(policy("shadow: {percent: 100}"));
+  const UnaryReply reply =
+      call(channel_, method("GetPolicy"), get_policy_request("P-1"),
+           {.metadata = {{"x-tenant-id", "t"}}, .deadline = std::chrono::milliseconds(300)});
+  EXPECT_EQ(reply.status.error_code(), StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_TRUE(wait_verdicts(1)) << "the shadow was forgotten";
+  EXPECT_TRUE(ficus_->running());
+}
+
+TEST_F(FallbackTest, AClientThatLeavesWhileAShadowIsWaitedForLeavesNothingBehind) {
+  new_.set_script(fail(kMissing));
+  legacy_.set_script(legacys_own(&gate_));
+  start(policy("shadow: {percent: 100}"));
+  ClientCall leaving(channel_, method("GetPolicy"), {.metadata = {{"x-tenant-id", "t"}}});
+  ASSERT_TRUE(leaving.write(get_policy_request("P-1")));
+  ASSERT_TRUE(leaving.writes_done());
+  ASSERT_TRUE(new_.wait_ended(0));
+  ASSERT_TRUE(legacy_.wait_call(0));
+  leaving.cancel();
+  EXPECT_FALSE(leaving.finish().ok());
+  gate_.open();
+  EXPECT_TRUE(wait_verdicts(1)) << "the shadow was forgotten";
+  expect_legacys_own(get("t", "P-2"));
+}
+
 }  // namespace
 }  // namespace ficus::e2e

@@ -279,7 +279,9 @@ TEST(FlowControlTest, CallsAboveTheUpstreamsLimitAreUnavailableAtOnce) {
   const UnaryReply above = call(channel, kPath, "m");
   EXPECT_EQ(above.status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(above.status.error_message().rfind("policy-new: ", 0), 0u) << above.status.error_message();
-  EXPECT_TRUE(ficus->wait_metric("ficus_limit_hits_total", {}, 1));
+  EXPECT_TRUE(ficus->wait_metric(
+      "ficus_upstream_limit_hits_total",
+      {{"upstream", "policy-new"}, {"role", "primary"}, {"limit", "max_concurrent_requests"}}, 1));
   gate.open();
   for (const auto& one : held) EXPECT_TRUE(one->finish().ok());
   EXPECT_TRUE(call(channel, kPath, "m").status.ok()) << "the limit is not given back";

@@ -248,7 +248,7 @@ TEST(UpstreamMannersTest, AnUpstreamThatDoesNotAnswerAPingLosesItsCallsAndOneTha
   ASSERT_FALSE(got.blocks.empty());
   EXPECT_EQ(find_header(got.blocks.back(), "grpc-status"), "14");
   EXPECT_EQ(find_header(got.blocks.back(), "grpc-message"), "policy-new: keepalive timeout");
-  EXPECT_TRUE(ficus->wait_metric("ficus_limit_hits_total", {{"limit", "upstream_keepalive"}}, 1));
+  EXPECT_TRUE(ficus->wait_metric("ficus_upstream_limit_hits_total", {{"limit", "keepalive"}}, 1));
   EXPECT_TRUE(on_gone->connection->wait_closed());
   EXPECT_EQ(on_gone->connection->state().pings, 1u);
   EXPECT_TRUE(on_lively->connection->wait([](const RawH2::State& s) { return s.pings >= 1; }));
@@ -271,7 +271,7 @@ TEST(UpstreamMannersTest, AConnectionWithoutCallsIsClosedAndTheNextCallOpensOne)
   ASSERT_TRUE(request->connection->wait_closed());
   ASSERT_EQ(request->connection->state().goaways.size(), 1u);
   EXPECT_EQ(request->connection->state().goaways[0].code, kNoError);
-  EXPECT_TRUE(ficus->wait_metric("ficus_limit_hits_total", {{"limit", "upstream_idle"}}, 1));
+  EXPECT_TRUE(ficus->wait_metric("ficus_upstream_limit_hits_total", {{"limit", "idle_timeout"}}, 1));
   EXPECT_FALSE(upstream.accept(std::chrono::milliseconds(1300))) << "opened again without a call";
   const std::uint32_t second = client->open(grpc_request(kPath), true);
   const auto again = upstream.next_request();

@@ -260,7 +260,7 @@ TEST_F(UpstreamsTest, CallsBeyondMaxPendingAreRefusedAtOnceWithUnavailable) {
   const UnaryReply reply = call_one();
   EXPECT_EQ(reply.status.error_code(), StatusCode::UNAVAILABLE);
   EXPECT_EQ(reply.status.error_message(), "policy-new: too many calls wait for a connection");
-  EXPECT_TRUE(ficus_->wait_metric("ficus_limit_hits_total", {{"limit", "max_pending"}}, 1));
+  EXPECT_TRUE(ficus_->wait_metric("ficus_upstream_limit_hits_total", {{"limit", "max_pending"}}, 1));
   one.cancel();
   other.cancel();
 }
