@@ -191,7 +191,7 @@ TEST_F(UpstreamHealthTest, AnOnlyEndpointIsSparedAndThatIsCounted) {
   configure(ejecting({one.address()}, std::chrono::hours(1)));
   run(4);
   EXPECT_EQ(endpoints("ejected"), 0);
-  EXPECT_EQ(counter(families::kLimits, {"outlier_max_percent"}), 2u);
+  EXPECT_EQ(counter(families::kUpstreamLimits, {"up", "primary", "outlier_max_percent"}), 2u);
 }
 
 TEST_F(UpstreamHealthTest, AnEndpointThatStaysKeepsItsEjectionAcrossAReload) {

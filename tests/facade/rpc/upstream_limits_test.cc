@@ -30,7 +30,7 @@ TEST_F(UpstreamLimitsTest, CallsBeyondMaxPendingAreRefusedAtOnceAndShadowsCountA
   const auto one = open(), two = open(), three = open();
   ASSERT_TRUE(three->wait_over());
   EXPECT_EQ(three->detail, "too many calls wait for a connection");
-  EXPECT_EQ(counter(families::kLimits, {"max_pending"}), 1u);
+  EXPECT_EQ(counter(families::kUpstreamLimits, {"up", "primary", "max_pending"}), 1u);
   EXPECT_FALSE(one->over());
   const auto shadow = open(*shadow_);
   EXPECT_FALSE(shadow->over()) << "the shadow was refused by the primary's limit";
@@ -57,7 +57,7 @@ TEST_F(UpstreamLimitsTest, CallsBeyondMaxConnectionsWaitForAStream) {
   const auto three = open();
   EXPECT_FALSE(upstream.next_request(e2e::kQuiet));
   EXPECT_EQ(upstream.connections().size(), 2u);
-  EXPECT_GE(counter(families::kLimits, {"max_connections"}), 1u);
+  EXPECT_GE(counter(families::kUpstreamLimits, {"up", "primary", "max_connections"}), 1u);
   EXPECT_EQ(pending(*primary_), 1u);
   answer(*first);
   const auto third = upstream.next_request();
