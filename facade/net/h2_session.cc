@@ -90,11 +90,10 @@ std::size_t H2Session::abort_streams(const ForcedEnd& why) {
   return open.size();
 }
 
-bool H2Session::break_off_for_held_bytes() {
-  if (closed() || engine_.over()) return false;
+void H2Session::break_off_for_held_bytes() {
+  if (closed() || engine_.over()) return;
   break_off("held_bytes", H2Error::kEnhanceYourCalm, "held_bytes");
   close_politely("held bytes");
-  return true;
 }
 
 void H2Session::on_closing(std::string_view detail) {

@@ -52,8 +52,8 @@ class H2Session : public H2Connection {
   std::size_t abort_streams(const ForcedEnd& why);
   // See H2Engine.
   std::size_t held_bytes() const { return engine().held_bytes(); }
-  // Ends the connection since what it makes us hold is wanted elsewhere. False: it is at its end already.
-  bool break_off_for_held_bytes();
+  // Ends the connection, unless it is at its end already, since what it makes us hold is wanted elsewhere.
+  void break_off_for_held_bytes();
   // Calls in flight; a head that is still coming is none yet.
   std::size_t open_streams() const noexcept { return engine().streams(); }
   // The client's verified certificate; null without one.

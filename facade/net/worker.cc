@@ -86,10 +86,7 @@ void Worker::relieve() {
       largest = session;
     }
   }
-  if (largest == nullptr || !largest->break_off_for_held_bytes()) return;
-  log_event(LogLevel::kWarn, "held_bytes",
-            "a client's connection was ended: it took no answers, and what is held for clients is over the limit",
-            {{"peer", largest->peer()}, {"bytes", std::to_string(most)}});
+  if (largest != nullptr) largest->break_off_for_held_bytes();
 }
 
 void Worker::begin_drain() {
