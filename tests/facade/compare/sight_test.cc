@@ -51,7 +51,7 @@ TEST(SightTest, WhateverIsEqualAtSightIsAMatchOfTheWholeComparison) {
     out.grpc_encoding = one_of("", "", "gzip", "zstd");
     out.end = one_of(End::kAnswered, End::kAnswered, End::kAnswered, End::kAnswered, End::kFailed, End::kCancelled,
                      End::kOverLimit, End::kTimedOut);
-    out.grpc_status = static_cast<GrpcCode>(one_of(0, 0, 0, 0, 0, 0, 5, 5, random() % 17));
+    out.grpc_status = static_cast<GrpcCode>(one_of(0, 0, 0, 0, 0, 0, 5, 5, static_cast<int>(random() % 17)));
     return out;
   };
   int equal = 0, matches = 0;
