@@ -24,6 +24,7 @@ void Worker::close_sessions() {
 void Worker::flush_now() { flush_all(); }
 
 void Worker::stop_loop() {
+  after_flush_.clear();
   work_.reset();
   io_.stop();
 }
@@ -57,6 +58,15 @@ void Worker::remove_session(const std::shared_ptr<H2Session>& session) {
 
 void Worker::flush_later(std::shared_ptr<H2Connection> connection) {
   dirty_.push_back(std::move(connection));
+  post_flush();
+}
+
+void Worker::after_flush(std::shared_ptr<AfterFlush> work) {
+  after_flush_.push_back(std::move(work));
+  post_flush();
+}
+
+void Worker::post_flush() {
   if (flush_posted_) return;
   flush_posted_ = true;
   // Behind the handlers of every socket that this turn of the loop found readable.
@@ -65,10 +75,17 @@ void Worker::flush_later(std::shared_ptr<H2Connection> connection) {
 
 void Worker::flush_all() {
   // What one flush leads another connection to say goes out in the same turn; nothing is read meanwhile, so it ends.
-  while (!dirty_.empty()) {
-    flushing_.swap(dirty_);
-    for (const auto& connection : flushing_) connection->flush();
-    flushing_.clear();
+  for (;;) {
+    while (!dirty_.empty()) {
+      flushing_.swap(dirty_);
+      for (const auto& connection : flushing_) connection->flush();
+      flushing_.clear();
+    }
+    if (after_flush_.empty()) break;
+    touch_clock();
+    running_.swap(after_flush_);
+    for (const auto& work : running_) work->after_flush();
+    running_.clear();
   }
   flush_posted_ = false;
   if (chunks_.taken_bytes() > limits_.held_bytes) relieve();

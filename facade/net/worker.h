@@ -30,6 +30,16 @@ class H2Stream;
 // Gives the events of a client's new stream; rpc/ makes an RpcCall of it.
 using MakeStreamEvents = std::function<std::unique_ptr<StreamEvents>(H2Stream&)>;
 
+// What can wait until the clients' and upstreams' bytes of this turn of the loop are out.
+class AfterFlush {
+ public:
+  // Once for each Worker::after_flush(). What it gives connections to send goes out in the same turn.
+  virtual void after_flush() = 0;
+
+ protected:
+  ~AfterFlush() = default;
+};
+
 class Worker {
  public:
   // All outlive the worker; `once` is shared by all workers.
@@ -74,6 +84,8 @@ class Worker {
   OnceGate& once() noexcept { return once_; }
   // Flushes the connection after everything that is ready now has been read.
   void flush_later(std::shared_ptr<H2Connection> connection);
+  // Calls `work` in this turn of the loop, behind the flushing of every connection. Dropped uncalled by stop_loop().
+  void after_flush(std::shared_ptr<AfterFlush> work);
   std::unique_ptr<StreamEvents> make_events(H2Stream& stream) { return make_events_(stream); }
   void count_malformed_head() {
     if (count_malformed_head_) count_malformed_head_();
@@ -94,6 +106,7 @@ class Worker {
   void stop_loop();
 
  private:
+  void post_flush();
   void flush_all();
   // Over H2Limits::held_bytes: the client that makes us hold the most goes.
   void relieve();
@@ -115,6 +128,7 @@ class Worker {
   bool draining_ = false;
   std::unordered_set<std::shared_ptr<H2Session>> sessions_;
   std::vector<std::shared_ptr<H2Connection>> dirty_, flushing_;
+  std::vector<std::shared_ptr<AfterFlush>> after_flush_, running_;
   bool flush_posted_ = false;
   asio::io_context io_{1};
   TimerQueue timers_{io_};

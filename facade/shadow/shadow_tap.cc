@@ -5,7 +5,6 @@
 #include "facade/compare/sight.h"
 #include "facade/metrics/families.h"
 #include "facade/net/recycled_handler.h"
-#include "facade/net/worker.h"
 #include "facade/shadow/shadow_call.h"
 
 namespace ficus {
@@ -65,6 +64,11 @@ void ShadowTap::on_request_end() {
     give_up(messages_ == 0 ? "no_message" : "incomplete_message");
     return;
   }
+  lane_.worker.after_flush(std::shared_ptr<AfterFlush>(shared_from_this(), this));
+}
+
+void ShadowTap::after_flush() {
+  if (settled_) return;
   // Not in the share after all: not a shadow that failed to begin, so not counted as one.
   if (!setup_.origin->settle(std::string_view(request_).substr(kGrpcPrefixBytes), request_[0] == 1)) return drop();
   // Here and not before: only now is it certain that the call is in the share, and counted once.

@@ -14,6 +14,7 @@
 
 #include "facade/metrics/metrics.h"
 #include "facade/net/upstream_pool.h"
+#include "facade/net/worker.h"
 #include "facade/shadow/answer_capture.h"
 #include "facade/shadow/compare_queue.h"
 #include "facade/shadow/shadow_pressure.h"
@@ -75,14 +76,15 @@ struct ShadowSetup {
   bool keep_answer = false;               // somebody may give_answer_to()
 };
 
-class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private GrpcFrameReader::Sink {
+class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private AfterFlush, private GrpcFrameReader::Sink {
  public:
   ShadowTap(ShadowLane& lane, ShadowSetup setup);
   ~ShadowTap() override;
 
   // ---- the request ----
   void on_request_data(std::string_view bytes);
-  // Half-closed: the shadow begins here, if exactly one whole message came within the limit.
+  // Half-closed: if exactly one whole message came within the limit, the shadow begins as soon as all that this turn of
+  // the loop has for clients and primaries is out.
   void on_request_end();
   // ---- the primary answer ----
   void on_primary_sent();  // its head goes out now
@@ -102,6 +104,7 @@ class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private GrpcFr
 
  private:
   friend class ShadowCall;
+  void after_flush() override;
   void on_message_begin(bool compressed, std::uint32_t length) override;
   void on_message_bytes(std::string_view) override {}
   void on_message_end() override { ++whole_messages_; }
