@@ -20,7 +20,7 @@ median. Figures go to stdout, progress to stderr. Installs deploy/packages-bench
                     streams     8 x 4 long streams both ways, 8 messages of 100 bytes under way on each
                     streams-1k  the same with 1,000 bytes
                     shadow      Ficus with every read shadowed beside itself without
-                    workers     Ficus with two workers beside itself with one, at the same rate
+                    workers     Ficus with two workers beside itself with one, at the same rate; nghttpx the same way
                     memory      of 10,000 idle connections, and of 2,000 calls in flight
   --pairs N         rounds, in each of which every proxy is measured once (default 9; --quick 2)
   --seconds S       length of one measurement (default 2; --quick 0.2)

@@ -59,7 +59,7 @@ CASES = [
     Case("streams", "streams", 8, 4, 100, {"nghttpx": 0.9}, messages_in_flight=8),
     Case("streams-1k", "streams", 8, 4, 1000, {"nghttpx": 0.9}, messages_in_flight=8),
     Case("shadow", "shadow", 8, 32, 100, {"unshadowed": 2.0}, peers=()),
-    Case("workers", "workers", 8, 32, 100, {"1 worker": 1.1}, peers=()),
+    Case("workers", "workers", 8, 32, 100, {"1 worker": 1.1}, peers=("nghttpx",)),
     # Without the generic proxy, which holds an answer's head back until its first message (generic_proxy.cc says why).
     Case("memory", "memory", 20, 100, 100, {"nghttpx": 1.0}, peers=("nghttpx", "haproxy", "nginx")),
 ]

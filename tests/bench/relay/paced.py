@@ -49,13 +49,30 @@ def run_shadow(case, run):
 
 
 def run_workers(case, run):
-    """CPU per call of two workers relative to one, both free to use both cores, at the same rate."""
+    """CPU per call of two workers relative to one, all free to use both cores, at the same rate.
+
+    Peers with threads of their own are measured in the same rounds: what a second worker costs anybody on this machine.
+    """
+    core = f"{run.load_core},{run.proxy_core}"
     setups = {"2 workers": lambda port: proxies.Setup(port, workers=2), "1 worker": lambda port: proxies.Setup(port, workers=1)}
-    with started(case, run, setups, f"{run.load_core},{run.proxy_core}") as (upstream, measured):
+    peers = [peer for peer in run.options.peers if peer in case.peers]
+    with contextlib.ExitStack() as running, started(case, run, setups, core) as (upstream, measured):
         rates = pairs.warm_up(measured, _unpaced(case, run), run.options.warm_up_calls)
+        for peer in peers:
+            for name, setup in setups.items():
+                proxy = proxies.STARTERS[peer](f"{peer} {name}", run.programs, setup(upstream.port), run.place(core))
+                running.callback(proxy.stop)
+                load.verify(case, proxy.name, proxy.port, run.directory)
+                measured.append(proxy)
         turns = take_turns(case, run, upstream, measured, rate_of(rates))
     summary = _summary(case, turns)
     summary["notes"].append(turns.load)
+    summary["peer_ratios"] = {}
+    for peer in peers:
+        ratio = report.ratio_of(*([sample.proxy_us for sample in turns.samples[f"{peer} {name}"]] for name in setups))
+        summary["peer_ratios"][peer] = ratio
+        summary["notes"].append(f"{peer}, two workers by one, in the same rounds: {ratio['median']:.3f} "
+                                f"[{ratio['low']:.3f}, {ratio['high']:.3f}]")
     return summary
 
 
@@ -111,14 +128,14 @@ def take_turns(case, run, upstream, measured, rate):
         calls = max(1000, round(rate * options.seconds))
         make_load = lambda port, count: load.run_paced(case, run.programs, port, count, rate, run.place(run.load_core),
                                                          strict=not options.quick)  # noqa: E731
-    before = {proxy.name: settled_metrics(proxy) for proxy in measured}
+    before = {proxy.name: settled_metrics(proxy) for proxy in measured if proxy.admin}
     samples = pairs.rounds(case, measured, {proxy.name: calls for proxy in measured}, make_load, upstream, options.pairs)
-    after = {proxy.name: settled_metrics(proxy) for proxy in measured}
+    after = {proxy.name: settled_metrics(proxy) for proxy in measured if proxy.admin}
     return Turns(rate, rates, samples, before, after, {proxy.name: host.memory_kib(proxy.pid, "VmHWM") for proxy in measured})
 
 
 def _summary(case, turns):
-    subject, peer = turns.samples
+    subject, peer, *_ = turns.samples
     return report.summarize(case, turns.samples, [], subject, [peer], turns.peaks, judged=True)
 
 

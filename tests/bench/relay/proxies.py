@@ -48,7 +48,7 @@ class Setup:
     """What a proxy stands in front of, and how."""
     upstream_port: int
     tls: Certificate | None = None  # listen with it; None: cleartext
-    workers: int = 1  # Ficus only
+    workers: int = 1  # Ficus and nghttpx only
     new_port: int | None = None  # Ficus only: the new side's upstream, with policy-shadow.yaml
     shadow_percent: int = 0  # with new_port
 
@@ -138,7 +138,7 @@ def start_nghttpx(name, programs, setup, place):
             "nghttpx",
             "--conf=/dev/null",  # not the machine's own configuration
             "--single-process",  # no separate main process: one process id has all the CPU time
-            "--workers=1",  # one core
+            f"--workers={setup.workers}",
             # HTTP/2 in cleartext, prior knowledge; or TLS with ALPN
             f"--frontend=127.0.0.1,{port}" + (";no-tls" if setup.tls is None else ""),
             f"--backend=127.0.0.1,{setup.upstream_port};/;proto=h2",  # every path to one upstream, HTTP/2 in cleartext
@@ -164,6 +164,7 @@ def start_nghttpx(name, programs, setup, place):
 HAPROXY_CONFIG = """\
 global
     nbthread 1                                # one core
+    maxconn 12000                             # more than the bench's idle connections
     tune.bufsize 65536                        # with its default, 16 KiB, 2.6 stalls now and then at 10 KB
     tune.h2.initial-window-size 1048576       # as nghttpx's
 defaults

@@ -40,7 +40,7 @@ def summarize(case, samples, floor, subject, peers, peaks_kib, judged=None):
             "samples": [vars(s) for s in list_of],
         }
     for peer in peers:
-        summary["ratios"][peer] = _ratio([s.proxy_us for s in samples[subject]], [s.proxy_us for s in samples[peer]])
+        summary["ratios"][peer] = ratio_of([s.proxy_us for s in samples[subject]], [s.proxy_us for s in samples[peer]])
     judged = subject == "ficus" if judged is None else judged
     summary["targets"] = [_target(f"{case.name}: CPU per {case.unit}", peer, bound, summary["ratios"][peer]["median"])
                           for peer, bound in case.targets.items() if judged and peer in summary["ratios"]]
@@ -52,7 +52,7 @@ def summarize_memory(case, bytes_each, counts, subject, peers):
     summary = {"case": case.name, "title": case.title, "rounds": 0, "figures": {}, "targets": [], "notes": []}
     for figure, of_name in bytes_each.items():
         summary["rounds"] = len(of_name[subject])
-        described = {"held": counts[figure], "proxies": {}, "ratios": {peer: _ratio(of_name[subject], of_name[peer]) for peer in peers}}
+        described = {"held": counts[figure], "proxies": {}, "ratios": {peer: ratio_of(of_name[subject], of_name[peer]) for peer in peers}}
         for name, values in of_name.items():
             interval = median_interval(values)
             described["proxies"][name] = {"bytes": interval.middle, "low": interval.low, "high": interval.high, "samples": values}
@@ -69,7 +69,7 @@ def not_available(case, why):
                         for peer, bound in case.targets.items()]}
 
 
-def _ratio(values, peer_values):
+def ratio_of(values, peer_values):
     ratio = median_interval([a / b for a, b in zip(values, peer_values, strict=True)])
     return {"median": ratio.middle, "low": ratio.low, "high": ratio.high, "coverage": ratio.coverage}
 
