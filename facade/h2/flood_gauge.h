@@ -27,6 +27,9 @@ class FloodGauge {
     return true;
   }
 
+  // So many of those counted were asked for.
+  void forgive(std::uint32_t count) noexcept { used_ -= std::min(used_, count); }
+
  private:
   void give_back(const FloodLimit& limit, std::chrono::steady_clock::time_point now) noexcept {
     const std::int64_t passed = std::chrono::duration_cast<std::chrono::milliseconds>(now - since_).count();

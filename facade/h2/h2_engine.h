@@ -219,7 +219,7 @@ class H2Engine {
   std::int64_t connection_receive_window_ = kDefaultWindowBytes;
   std::uint32_t connection_consumed_ = 0;
   TimePoint now_{};
-  FloodGauge resets_, controls_, empties_, errors_;
+  FloodGauge resets_, controls_, empties_, errors_, window_updates_;
 
   // ---- sending ----
   std::int64_t connection_send_window_ = kDefaultWindowBytes;

@@ -288,6 +288,10 @@ bool H2Engine::data_bytes(const std::uint8_t* bytes, std::size_t length) {
       consume_stream(*stream, 1 + data_pad_);
       if (!take_content(*stream, data_.length - 1 - data_pad_)) return false;
     }
+    if (data_pad_ + 1 == data_.length && !data_.has(frame_flag::kEndStream) &&
+        !flood(empties_, limits_.empty_frames, "empty_frames")) {
+      return false;
+    }
   }
   // Of these bytes, those that are not padding: it stands at the end.
   const std::size_t padding = data_left_ >= data_pad_ ? 0 : std::min<std::size_t>(length, data_pad_ - data_left_);
@@ -580,6 +584,11 @@ bool H2Engine::set_peer_initial_window(std::int64_t bytes) {
 bool H2Engine::on_window_update(const FrameHeader& frame, const std::uint8_t* payload) {
   if (frame.length != 4) return connection_error(H2Error::kFrameSizeError, "WINDOW_UPDATE of another size");
   const std::int64_t increment = read_u32(payload) & kLargestStreamId;
+  H2StreamBase* stream = streams_.find(frame.stream_id);
+  // However small: what is waited for is no flood.
+  const bool waited_for =
+      frame.stream_id == 0 ? !ready_.empty() : stream != nullptr && !stream->out_.empty();
+  if (!waited_for && !flood(window_updates_, limits_.window_updates, "window_updates")) return false;
   if (frame.stream_id == 0) {
     if (increment == 0) return connection_error(H2Error::kProtocolError, "WINDOW_UPDATE of nothing");
     connection_send_window_ += increment;
@@ -590,7 +599,6 @@ bool H2Engine::on_window_update(const FrameHeader& frame, const std::uint8_t* pa
     return true;
   }
   if (idle(frame.stream_id)) return connection_error(H2Error::kProtocolError, "WINDOW_UPDATE on an idle stream");
-  H2StreamBase* stream = streams_.find(frame.stream_id);
   if (increment == 0) {
     if (stream == nullptr) return flood(errors_, limits_.stream_errors, "stream_errors");
     return stream_error(frame.stream_id, stream, H2Error::kProtocolError);

@@ -94,6 +94,7 @@ void H2Engine::credit(H2StreamBase& stream, std::size_t bytes) {
 
 void H2Engine::emit_data(H2StreamBase& stream, std::string_view piece) {
   ++content_frames_;
+  window_updates_.forgive(kWindowUpdatesPerData);
   const auto bytes = static_cast<std::uint32_t>(piece.size());
   connection_send_window_ -= bytes;
   stream.send_window_ -= bytes;

@@ -10,6 +10,9 @@
 
 namespace ficus {
 
+// One for the stream and one for the connection, by a client that takes a frame of ours in several parts.
+inline constexpr std::uint32_t kWindowUpdatesPerData = 10;
+
 struct H2Limits {
   // What one stream may have in flight towards us, and so what one call can make us hold a direction: HTTP/2's own
   // default doubled twice, enough for 2 GB/s at 100 us round trip. Kept by flow control: never hit.
@@ -43,8 +46,13 @@ struct H2Limits {
   // PING, SETTINGS, PRIORITY, GOAWAY and frames of unknown type: gRPC clients probe the bandwidth with a PING a round
   // trip.
   FloodLimit control_frames{2'000, 500};
-  // Frames that carry nothing: DATA without bytes and without END_STREAM, CONTINUATION without bytes.
+  // Frames that carry nothing: DATA without bytes (or of padding only) and without END_STREAM, CONTINUATION without
+  // bytes.
   FloodLimit empty_frames{500, 50};
+  // WINDOW_UPDATE frames that nothing waits for, beyond those that our DATA pays for: each frame of it for
+  // kWindowUpdatesPerData. The rest is for what gRPC clients give unasked, when they find the round trip worth larger
+  // windows.
+  FloodLimit window_updates{10'000, 1'000};
   // Errors that ended a stream only, and frames for streams that are no more.
   FloodLimit stream_errors{5'000, 500};
 };

@@ -100,6 +100,10 @@ const Attack kAttacks[] = {
      [] { return times(6'000, h2_frame(kGoaway, kNoFlags, 0, std::string(8, '\0') + noise(1000))); }},
     {"EmptyData", "empty_frames", Goaway{kEnhanceYourCalm, "empty_frames"},
      [] { return request(1) + times(2'000, h2_frame(kData, kNoFlags, 1, {})); }},
+    {"DataOfPaddingOnly", "empty_frames", Goaway{kEnhanceYourCalm, "empty_frames"},
+     [] { return request(1) + times(2'000, h2_frame(kData, kPadded, 1, std::string("\2\0\0", 3))); }},
+    {"WindowUpdates", "window_updates", Goaway{kEnhanceYourCalm, "window_updates"},
+     [] { return request(1) + times(20'000, window(0, 1) + window(1, 1)); }},
     {"EmptyContinuations", "empty_frames", Goaway{kEnhanceYourCalm, "empty_frames"},
      [] {  // each list within continuation_frames
        return streams(10, [](std::uint32_t id) {
@@ -289,8 +293,11 @@ TEST_F(LongFloodsTest, WindowGivenByteByByteIsWindow) {
   const std::string message = grpc_frame(noise(20'000));
   peer->send_bytes(request(1) + h2_frame(kData, kNoFlags, 1, message.substr(0, 16'000)) +
                    h2_frame(kData, kEndStream, 1, message.substr(16'000)));
+  // Once there is an answer to wait for it: window that nobody asked for is rationed.
+  peer->send_bytes(window(1, 1));
+  ASSERT_TRUE(peer->wait_data(1, 1));
   const std::string some = times(1'000, window(1, 1));
-  for (std::size_t given = 0; given < message.size(); given += 1'000) ASSERT_TRUE(peer->send_bytes(some));
+  for (std::size_t given = 1; given < message.size(); given += 1'000) ASSERT_TRUE(peer->send_bytes(some));
   EXPECT_TRUE(peer->wait_data(1, message.size())) << peer->stream(1).data_bytes;
   expect_connection_goes_on(*peer);
   expect_others_unharmed();

@@ -153,7 +153,7 @@ class Play : public H2Engine::Owner {
       small.continuation_frames = 5;
       small.output_bytes = 5'000;
       small.control_output_bytes = 8'000;
-      small.stream_resets = small.control_frames = small.empty_frames = small.stream_errors = {30, 1};
+      small.stream_resets = small.control_frames = small.empty_frames = small.stream_errors = small.window_updates = {30, 1};
       return small;
     }();
     return kLimits;

@@ -99,7 +99,8 @@ TEST(H2EngineLimitsTest, ContinuationFramesAreCountedForClientsOnly) {
 
 TEST(H2EngineLimitsTest, FloodsOfAClientEndItsConnectionAndSayWhichLimit) {
   H2Limits limits;
-  limits.stream_resets = limits.control_frames = limits.empty_frames = limits.stream_errors = {20, 1};
+  limits.stream_resets = limits.control_frames = limits.empty_frames = limits.stream_errors =
+      limits.window_updates = {20, 1};
   const struct {
     const char* name;
     std::string before, each;
@@ -111,6 +112,9 @@ TEST(H2EngineLimitsTest, FloodsOfAClientEndItsConnectionAndSayWhichLimit) {
       {"control_frames", "", frame(FrameType::kGoaway, 0, 0, std::string(8, '\0'))},
       {"control_frames", "", frame(static_cast<FrameType>(99), 0, 1, "x")},
       {"empty_frames", head(1, kRequest), data(1, "")},
+      {"empty_frames", head(1, kRequest), frame(FrameType::kData, frame_flag::kPadded, 1, std::string("\2\0\0", 3))},
+      {"window_updates", "", window_update(0, 1)},
+      {"window_updates", head(1, kRequest), window_update(1, 1)},
       {"empty_frames", frame(FrameType::kHeaders, 0, 1, block(kRequest)), frame(FrameType::kContinuation, 0, 1)},
       {"stream_errors", head(1, kRequest) + rst(1, H2Error::kCancel), data(1, "x")},
   };
@@ -125,6 +129,43 @@ TEST(H2EngineLimitsTest, FloodsOfAClientEndItsConnectionAndSayWhichLimit) {
     EXPECT_TRUE(told(side, std::string("limit ") + one.name)) << one.name;
     EXPECT_EQ(side.log.back(), "connection ENHANCE_YOUR_CALM") << one.name;
   }
+}
+
+TEST(H2EngineLimitsTest, WindowUpdatesForWhatWeSentAreNotRationed) {
+  H2Limits limits;
+  limits.window_updates = {20, 0};
+  Side side(kServer, limits);
+  side.begin();
+  Side::Stream* stream = nullptr;
+  side.on_head = [&](Side::Stream& opened) { stream = &opened; };
+  ASSERT_TRUE(side.feed(head(1, kRequest)));
+  ASSERT_NE(stream, nullptr);
+  stream->head(kResponse);
+  for (int message = 0; message < 100; ++message) {
+    stream->send_data("x");
+    side.take_bytes();
+    ASSERT_TRUE(side.feed(window_update(1, 1) + window_update(0, 1))) << "of message " << message;
+  }
+  EXPECT_EQ(taken(side, window_update(0, 1), 1000), 18) << "with the last message's two, that nothing was sent for";
+}
+
+TEST(H2EngineLimitsTest, WindowUpdatesThatAreWaitedForAreNotRationed) {
+  H2Limits limits;
+  limits.window_updates = {20, 0};
+  Side side(kServer, limits);
+  side.begin(setting(SettingId::kInitialWindowSize, 0));
+  Side::Stream* stream = nullptr;
+  side.on_head = [&](Side::Stream& opened) { stream = &opened; };
+  ASSERT_TRUE(side.feed(head(1, kRequest)));
+  ASSERT_NE(stream, nullptr);
+  stream->head(kResponse);
+  stream->send_data(std::string(100, 'x'));
+  std::string byte_by_byte;
+  for (int i = 0; i < 100; ++i) byte_by_byte += window_update(1, 1);
+  EXPECT_TRUE(side.feed(byte_by_byte));
+  side.take_bytes();
+  EXPECT_EQ(stream->sent, 100u);
+  EXPECT_LE(taken(side, window_update(1, 1), 1000), 20) << "nothing waits any more";
 }
 
 TEST(H2EngineLimitsTest, AnUpstreamIsNotRationed) {
