@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "facade/cli/cli.h"
+#include "facade/rpc/upstream_tls.h"
 #include "facade/serve.h"
 
 int main(int argc, char** argv) {
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", FICUS_VERSION);
   ficus::CommandContext context{std::cout, std::cerr, ficus::wants_colour(STDOUT_FILENO), ficus::utc_today()};
+  context.judge_tls = ficus::judge_upstream_tls;
   ficus::add_serve_command(app, context);
   ficus::add_check_command(app, context);
   ficus::add_explain_command(app, context);

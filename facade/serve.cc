@@ -26,6 +26,7 @@
 #include "facade/net/listener.h"
 #include "facade/net/takeover_server.h"
 #include "facade/rpc/rpc_server.h"
+#include "facade/rpc/upstream_tls.h"
 #include "facade/serve_succession.h"
 #include "facade/serve_tls.h"
 #include "facade/trace/jsonl_sink.h"
@@ -200,6 +201,7 @@ Result<void, LoadFailure> Server::load_policy_first() {
   PolicyStoreOptions store;
   store.path = options_.policy;
   store.load.make_catalog = descriptor_catalog_maker();
+  store.load.judge_tls = judge_upstream_tls;
   store.load.today = utc_today();
   store.today = utc_today;
   store.predecessor = succession_.policy();

@@ -64,7 +64,7 @@ struct HealthCheckSpec : MarkedBase {
 struct OutlierSpec : MarkedBase {
   std::optional<At<std::uint32_t>> consecutive;
   std::vector<At<GrpcCode>> on;  // empty: the default
-  std::optional<At<std::chrono::milliseconds>> interval, eject;
+  std::optional<At<std::chrono::milliseconds>> eject;
   std::optional<At<std::uint32_t>> max_percent;
   bool operator==(const OutlierSpec&) const = default;
 };

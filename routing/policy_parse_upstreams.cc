@@ -123,7 +123,6 @@ void read_outlier(const Value& value, OutlierSpec& outlier) {
                 GrpcCode::kUnavailable, GrpcCode::kDataLoss},
                outlier.on);
   }
-  fields.get("interval", outlier.interval, duration_of(milliseconds(100), minutes(10)));
   fields.get("eject", outlier.eject, duration_of(milliseconds(100), hours(1)));
   fields.get("max_percent", outlier.max_percent, count_of(1, 100));
 }

@@ -122,7 +122,6 @@ std::string print_outlier(const OutlierSpec& outlier) {
   FlowMap map;
   map.add_count("consecutive", outlier.consecutive);
   map.add_list("on", outlier.on);
-  map.add_duration("interval", outlier.interval);
   map.add_duration("eject", outlier.eject);
   map.add_count("max_percent", outlier.max_percent);
   return map.text_or_true();

@@ -44,7 +44,6 @@ struct HealthCheckSettings {
 struct OutlierSettings {
   std::uint32_t consecutive = 5;               // failures of an endpoint in a row that eject it
   GrpcCodeSet on{GrpcCode::kUnavailable};      // grpc-status that counts as a failure; a failed connection always does
-  std::chrono::milliseconds interval{10'000};  // how often it is looked who may come back
   std::chrono::milliseconds eject{30'000};     // how long an endpoint stays away
   std::uint32_t max_percent = 50;              // of the upstream's endpoints that may be ejected at a time, 1..100
   bool operator==(const OutlierSettings&) const = default;
@@ -124,12 +123,15 @@ struct RuleInfo {
   std::uint32_t shadow_max_in_flight = kDefaultShadowMaxInFlight;
   std::uint64_t shadow_max_bytes = kDefaultShadowMaxBytes;
   std::optional<RetrySettings> retry;  // absent: only what never reached an upstream is tried again
-  // Whether a read of the rule may be asked again after an answer.
+  // Whether a read under this rule may be asked again after an answer.
   bool repeats() const noexcept { return retry.has_value() || !facts.fallback.empty(); }
 };
 
 // Contents of the files a policy names (files_named()), by the name written there.
 using NamedFiles = std::map<std::string, std::string, std::less<>>;
+
+// The spec with its files' contents; of a file that is not there, none.
+UpstreamTls tls_of(const UpstreamTlsSpec& spec, const NamedFiles& files);
 
 struct CompileInput {
   const Policy& policy;                          // without errors
@@ -170,8 +172,8 @@ class RouteTable {
   RouteDecision decide(const Plan& plan, std::optional<KeyDigest> key, std::uint64_t draw) const;
 
   // Settles a shadow share that is counted by key, once the captured request gave its key (absent: falls back to the
-  // draw). Precondition: decision.shadow_needs_key.
-  ShareOutcome shadow_share(const Plan& plan, const RouteDecision& decision, std::optional<KeyDigest> key,
+  // draw). `capability` is the plan's. Precondition: decision.shadow_needs_key.
+  ShareOutcome shadow_share(std::uint16_t capability, const RouteDecision& decision, std::optional<KeyDigest> key,
                             std::uint64_t draw) const noexcept;
 
   // Why each rule of the plan's capability above its rule did not take the call. For `explain`; slow.

@@ -49,7 +49,6 @@ OutlierSettings settings_of(const OutlierSpec& spec) {
   OutlierSettings settings;
   set(settings.consecutive, spec.consecutive);
   if (!spec.on.empty()) settings.on = set_of(spec.on);
-  set(settings.interval, spec.interval);
   set(settings.eject, spec.eject);
   set(settings.max_percent, spec.max_percent);
   return settings;
@@ -86,6 +85,13 @@ RetrySettings settings_of(const RetrySpec& spec) {
   return settings;
 }
 
+std::uint16_t index_after(std::size_t count, const char* what) {
+  if (count >= kNoIndex) throw std::length_error(std::string("a policy has room for 65,534 ") + what);
+  return static_cast<std::uint16_t>(count);
+}
+
+}  // namespace
+
 UpstreamTls tls_of(const UpstreamTlsSpec& spec, const NamedFiles& files) {
   UpstreamTls tls;
   const auto resolve = [&](const std::optional<Text>& named, std::string& file, std::string& pem) {
@@ -99,13 +105,6 @@ UpstreamTls tls_of(const UpstreamTlsSpec& spec, const NamedFiles& files) {
   set(tls.server_name, spec.server_name);
   return tls;
 }
-
-std::uint16_t index_after(std::size_t count, const char* what) {
-  if (count >= kNoIndex) throw std::length_error(std::string("a policy has room for 65,534 ") + what);
-  return static_cast<std::uint16_t>(count);
-}
-
-}  // namespace
 
 class RouteTable::Impl::Compiler {
  public:

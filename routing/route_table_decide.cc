@@ -290,11 +290,11 @@ RouteDecision RouteTable::decide(const Plan& plan, std::optional<KeyDigest> key,
   return decision;
 }
 
-ShareOutcome RouteTable::shadow_share(const Plan& plan, const RouteDecision& decision, std::optional<KeyDigest> key,
-                                      std::uint64_t draw) const noexcept {
+ShareOutcome RouteTable::shadow_share(std::uint16_t capability, const RouteDecision& decision,
+                                      std::optional<KeyDigest> key, std::uint64_t draw) const noexcept {
   const Percent percent = decision.shadow.percent;
   if (!key) return share_of_draw(percent, draw);
-  return share_of_digest(percent, ShareBy::kKey, *key, impl_->capabilities[plan.capability].shadow_seed);
+  return share_of_digest(percent, ShareBy::kKey, *key, impl_->capabilities[capability].shadow_seed);
 }
 
 }  // namespace ficus

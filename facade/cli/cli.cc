@@ -83,6 +83,7 @@ void add_today_option(CLI::App& command, CommandContext& context) {
 Result<LoadedPolicy, LoadFailure> load_for_command(const std::string& file, const CommandContext& context) {
   LoadOptions options;
   options.make_catalog = descriptor_catalog_maker();
+  options.judge_tls = context.judge_tls;
   options.today = context.today;
   return load_policy(file, options);
 }

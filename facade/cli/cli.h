@@ -23,6 +23,7 @@ struct CommandContext {
   bool colour = false;  // `out` is a terminal that wants it: wants_colour()
   Date today;           // UTC; --today stands in for it
   int exit_code = kExitOk;
+  TlsJudge judge_tls;   // for LoadOptions, so that cli/ need not know TLS
 };
 
 // `ficus check FILE...`: every diagnostic of every file.

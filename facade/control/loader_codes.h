@@ -16,7 +16,9 @@ namespace ficus {
   X(kBadSchema, "P206", "A schema is not a FileDescriptorSet that can be used.")                                       \
   X(kBadSecret, "P207", "A secret's file is empty, or holds what a metadata value cannot.")                            \
   X(kOwnerMoveNeedsRestart, "P208", "The policy moves the owner of a write, which takes a restart until hand-over exists.") \
-  X(kSecretReadable, "W200", "A secret's file can be read by every user of the machine.")
+  X(kBadTlsFiles, "P209", "The certificates and keys of an upstream's tls cannot be used.")                            \
+  X(kSecretReadable, "W200", "A secret's file can be read by every user of the machine.")                           \
+  X(kTlsDates, "W201", "A certificate of an upstream's tls has expired or is not yet valid.")
 
 namespace codes {
 #define FICUS_DEFINE_CODE(constant, code, sentence) inline constexpr DiagnosticCode constant{code, sentence};

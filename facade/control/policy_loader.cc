@@ -266,6 +266,27 @@ std::shared_ptr<const MethodCatalog> open_schemas(ReadSet& set, const std::strin
   return nullptr;
 }
 
+// What can be used only on paper is refused here, not by the calls that would need it.
+void judge_tls(ReadSet& set, const Policy& policy, const std::string& path, const LoadOptions& options) {
+  if (!options.judge_tls) return;
+  for (const UpstreamSpec& upstream : policy.upstreams) {
+    if (!upstream.tls) continue;
+    const auto read = [&](const std::optional<Text>& name) { return !name || set.contents.count(name->value) != 0; };
+    const bool all_read = read(upstream.tls->ca_file) && read(upstream.tls->cert_file) && read(upstream.tls->key_file);
+    if (!all_read) continue;  // judge_files() has said why
+    const auto report = [&](const DiagnosticCode& code, DiagnosticLevel level, const std::string& message) {
+      set.diagnostics.push_back(make_diagnostic(code, level, path, upstream.tls->mark,
+                                                "upstreams." + upstream.name.value + ".tls", message));
+    };
+    const auto judged = options.judge_tls(tls_of(*upstream.tls, set.contents));
+    if (!judged) {
+      report(codes::kBadTlsFiles, DiagnosticLevel::kError, judged.error());
+      continue;
+    }
+    for (const std::string& warning : *judged) report(codes::kTlsDates, DiagnosticLevel::kWarning, warning);
+  }
+}
+
 void append(std::vector<Diagnostic>& to, std::vector<Diagnostic> from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
@@ -285,6 +306,7 @@ std::vector<Diagnostic> check_without_schemas(const Policy& policy, Date today) 
 void judge_part(ReadSet& set, const std::string& path, const LoadOptions& options) {
   const PartialPolicy& partial = *set.partial;
   judge_files(set, path);
+  judge_tls(set, partial.policy, path, options);
   const auto catalog = open_schemas(set, path, options);
   const PermissiveCatalog anything;
   const bool schemas_missing = catalog == nullptr && !partial.policy.schemas.empty();
@@ -303,6 +325,7 @@ Result<LoadedPolicy, LoadFailure> judge(ReadSet set, const std::string& path, co
   }
   const Policy& policy = set.parsed->policy;
   judge_files(set, path);
+  judge_tls(set, policy, path, options);
   const auto catalog = open_schemas(set, path, options);
   const bool schemas_missing = catalog == nullptr && !policy.schemas.empty();
   append(set.diagnostics, schemas_missing ? check_without_schemas(policy, options.today)

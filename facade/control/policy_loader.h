@@ -28,8 +28,13 @@ using CatalogMaker =
     std::function<Result<std::shared_ptr<const MethodCatalog>, std::vector<std::pair<std::string, std::string>>>(
         const std::vector<NamedSchema>&)>;
 
+// Judges the files that an upstream's `tls` names: warnings, or why they cannot be used; sentences. As for catalogs, so
+// that control/ need not know TLS.
+using TlsJudge = std::function<Result<std::vector<std::string>, std::string>(const UpstreamTls&)>;
+
 struct LoadOptions {
   CatalogMaker make_catalog;
+  TlsJudge judge_tls;  // unset: not looked into
   Date today;
   std::uint64_t generation = 1;
   PolicyParseLimits parse_limits;

@@ -38,9 +38,7 @@ bool CallOrigin::settle(std::string_view message, bool compressed) {
   if (!decision_.shadow_needs_key) return true;
   std::optional<KeyDigest> digest;
   if (found) digest = digest_of(DigestKind::kKey, *found);
-  Plan plan;  // of which a share by key wants the capability only
-  plan.capability = capability_;
-  const ShareOutcome share = table.shadow_share(plan, decision_, digest, draw_);
+  const ShareOutcome share = table.shadow_share(capability_, decision_, digest, draw_);
   routes_->metrics.count_share(rule_, true, share.in_share);
   return share.in_share;
 }

@@ -4,6 +4,7 @@
 #include "facade/h2/header_text.h"
 #include "facade/net/tls_context.h"
 #include "facade/net/upstream_target.h"
+#include "facade/rpc/upstream_tls.h"
 #include "routing/route_table.h"
 
 namespace ficus {
@@ -57,14 +58,7 @@ void secure_target(UpstreamTarget& target, const UpstreamInfo& info, const TlsCo
   auto& context = kept[target.security];
   if (const auto found = known.find(target.security); found != known.end()) context = found->second;
   if (context == nullptr) {
-    TlsClientSettings settings;
-    settings.ca_pem = tls.ca_pem;
-    settings.certificate_pem = tls.cert_pem;
-    settings.key_pem = tls.key_pem;
-    if (!tls.ca_file.empty()) settings.ca_name = tls.ca_file;
-    if (!tls.cert_file.empty()) settings.certificate_name = tls.cert_file;
-    if (!tls.key_file.empty()) settings.key_name = tls.key_file;
-    auto made = TlsClientContext::make(settings);
+    auto made = TlsClientContext::make(client_settings_of(tls));
     if (made) {
       context = *std::move(made);
       for (const std::string& warning : context->warnings()) {

@@ -264,6 +264,15 @@ Script legacys_own(Gate* gate = nullptr) {
   };
 }
 
+// The new side, which has not got the entity and says so once the gate is open.
+Script missing_behind(Gate& gate) {
+  return [&gate](UpstreamCall& c) {
+    c.read();
+    c.wait_for(gate);
+    return kMissing;
+  };
+}
+
 void expect_legacys_own(const UnaryReply& reply) {
   EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
   EXPECT_EQ(reply.message(), "legacy");
@@ -272,11 +281,7 @@ void expect_legacys_own(const UnaryReply& reply) {
 }
 
 TEST_F(FallbackTest, AShadowThatHasAnsweredIsPassedOn) {
-  new_.set_script([this](UpstreamCall& c) {
-    c.read();
-    c.wait_for(gate_);
-    return kMissing;
-  });
+  new_.set_script(missing_behind(gate_));
   legacy_.set_script(legacys_own());
   start(policy("shadow: {percent: 100}"));
   auto reply = std::async(std::launch::async, [&] { return get("t", "P-1"); });
@@ -315,11 +320,7 @@ TEST_F(FallbackTest, AShadowIsPassedOnWhileTheNewSideIsDown) {
 }
 
 TEST_F(FallbackTest, ARequestBeyondTheBufferNeedsNoneWhereAShadowHasIt) {
-  new_.set_script([this](UpstreamCall& c) {
-    c.read();
-    c.wait_for(gate_);
-    return kMissing;
-  });
+  new_.set_script(missing_behind(gate_));
   legacy_.set_script(legacys_own());
   start(policy("shadow: {percent: 100}"));
   auto reply = std::async(std::launch::async, [&] {
@@ -331,11 +332,7 @@ TEST_F(FallbackTest, ARequestBeyondTheBufferNeedsNoneWhereAShadowHasIt) {
 }
 
 TEST_F(FallbackTest, WhereTheShadowFailsLegacyIsAskedAsIfThereHadBeenNone) {
-  new_.set_script([this](UpstreamCall& c) {
-    c.read();
-    c.wait_for(gate_);
-    return kMissing;
-  });
+  new_.set_script(missing_behind(gate_));
   Gate never;
   legacy_.set_script([&](UpstreamCall& c) {
     c.read();

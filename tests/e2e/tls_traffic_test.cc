@@ -199,6 +199,21 @@ TEST_F(TlsTest, AnUpstreamsCertificateIsJudgedAndTheErrorSaysHow) {
   }
 }
 
+TEST_F(TlsTest, AnUpstreamsBrokenCertificatesAreRefusedAtTheReloadAndTheOldOnesGoOn) {
+  ScriptedUpstream::Options options;
+  options.tls = ServerTls{ca_.issue(server_wish()), "", false};
+  ScriptedUpstream upstream(echo(), options);
+  const CertPair own = ca_.issue(client_wish());
+  ficus_ = start_ficus(pass_through_policy({upstream.address()}, ", tls: {ca_file: ca.pem, cert_file: me.pem, key_file: me.key}"),
+                       {.files = {{"ca.pem", ca_.certificate_pem()}, {"me.pem", own.certificate_pem}, {"me.key", own.key_pem}}});
+  ASSERT_TRUE(call(make_channel(ficus_->address()), kPath, "hello").status.ok());
+
+  ficus_->dir().write("me.key", ca_.issue(client_wish()).key_pem);
+  EXPECT_TRUE(ficus_->wait_log("the key in me.key does not match"));
+  EXPECT_TRUE(ficus_->wait_metric("ficus_policy_reloads_total", {{"outcome", "refused"}}, 1));
+  EXPECT_TRUE(call(make_channel(ficus_->address()), kPath, "hello").status.ok());
+}
+
 TEST_F(TlsTest, AnUpstreamThatSpeaksNoTlsGetsNoCallInCleartext) {
   ficus_ = start_ficus(pass_through_policy({upstream_.address()}, ", tls: {ca_file: ca.pem}"),
                        {.files = {{"ca.pem", ca_.certificate_pem()}}});

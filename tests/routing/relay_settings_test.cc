@@ -53,7 +53,6 @@ TEST(UpstreamSettingsTest, TrueTurnsAFeatureOnWithItsDefaults) {
   const OutlierSettings outlier = info.settings.outlier.value();
   EXPECT_EQ(outlier.consecutive, 5u);
   EXPECT_EQ(outlier.on, GrpcCodeSet{GrpcCode::kUnavailable});
-  EXPECT_EQ(outlier.interval, seconds(10));
   EXPECT_EQ(outlier.eject, seconds(30));
   EXPECT_EQ(outlier.max_percent, 50u);
   const KeepaliveSettings keepalive = info.settings.keepalive.value();
@@ -69,7 +68,7 @@ TEST(UpstreamSettingsTest, EachSettingReachesTheTable) {
           "max_pending: 17, max_connections: 3, balance: round_robin, slow_start: 45s, idle_timeout: 10m, "
           "authority: \"orders.internal:443\", forward_peer: true, "
           "health_check: {service: shop.Orders, interval: 2s, timeout: 300ms, healthy: 1, unhealthy: 4}, "
-          "outlier: {consecutive: 7, on: [INTERNAL, UNAVAILABLE], interval: 4s, eject: 1m, max_percent: 34}, "
+          "outlier: {consecutive: 7, on: [INTERNAL, UNAVAILABLE], eject: 1m, max_percent: 34}, "
           "keepalive: {interval: 15s, timeout: 4s, idle: true}")
           .settings;
   EXPECT_EQ(settings.max_pending, 17u);
@@ -81,7 +80,7 @@ TEST(UpstreamSettingsTest, EachSettingReachesTheTable) {
   EXPECT_TRUE(settings.forward_peer);
   EXPECT_EQ(settings.health_check, (HealthCheckSettings{"shop.Orders", seconds(2), milliseconds(300), 1, 4}));
   EXPECT_EQ(settings.outlier,
-            (OutlierSettings{7, {GrpcCode::kUnavailable, GrpcCode::kInternal}, seconds(4), minutes(1), 34}));
+            (OutlierSettings{7, {GrpcCode::kUnavailable, GrpcCode::kInternal}, minutes(1), 34}));
   EXPECT_EQ(settings.keepalive, (KeepaliveSettings{seconds(15), seconds(4), true}));
 }
 

@@ -196,7 +196,7 @@ std::string text_of(const OracleCall& call) {
 TEST(RouteTableOracleTest, DensePoliciesAgreeInEveryFieldOfTheAnswer) {
   DensePolicies dense(1);
   std::size_t refused = 0, reads = 0, writes = 0, by_rule = 0, shadows = 0, forced = 0, conflicts = 0, verified = 0;
-  for (int i = 0; i < 2'500; ++i) {
+  for (int i = 0; i < 3'000; ++i) {
     const Policy policy = dense.make();
     const auto table = RouteTable::compile({policy, nullptr, {{"qa.token", std::string(kToken) + "\n"}}, "", 1});
     for (int j = 0; j < 40; ++j) {

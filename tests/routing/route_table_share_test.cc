@@ -224,15 +224,15 @@ TEST(RouteTableShareTest, ShadowByKeyIsSettledFromTheCapturedRequest) {
   ASSERT_TRUE(answer.decision.shadow_needs_key);
   EXPECT_TRUE(answer.decision.shadow_possible);
   EXPECT_FALSE(answer.decision.shadow.in_share) << "not settled yet";
-  const ShareOutcome settled = table->shadow_share(answer.plan, answer.decision, key_of("P-1"), 0);
+  const ShareOutcome settled = table->shadow_share(answer.plan.capability, answer.decision, key_of("P-1"), 0);
   EXPECT_EQ(settled.bucket, shadow_bucket(DigestKind::kKey, "P-1"));
   EXPECT_EQ(settled.in_share, *settled.bucket < 500'000);
   EXPECT_EQ(settled.by, ShareBy::kKey);
   EXPECT_EQ(settled.percent, Percent{500'000});
-  const ShareOutcome fallback = table->shadow_share(answer.plan, answer.decision, std::nullopt, 3'499'999);
+  const ShareOutcome fallback = table->shadow_share(answer.plan.capability, answer.decision, std::nullopt, 3'499'999);
   EXPECT_TRUE(fallback.in_share);
   EXPECT_EQ(fallback.by, ShareBy::kRequest);
-  EXPECT_FALSE(table->shadow_share(answer.plan, answer.decision, std::nullopt, 500'000).in_share);
+  EXPECT_FALSE(table->shadow_share(answer.plan.capability, answer.decision, std::nullopt, 500'000).in_share);
 }
 
 TEST(RouteTableShareTest, ShadowByKeyUsesTheKeyTheCanaryFoundOrDrawsIfItFoundNone) {

@@ -155,7 +155,6 @@ class Maker {
       OutlierSpec& outlier = upstream.outlier.emplace();
       outlier.consecutive = maybe_count(1000);
       if (one_in(2)) outlier.on = some_codes({GrpcCode::kUnavailable, GrpcCode::kInternal, GrpcCode::kUnknown});
-      outlier.interval = maybe_duration(milliseconds(100));
       outlier.eject = maybe_duration(milliseconds(100));
       outlier.max_percent = maybe_count(100);
     }

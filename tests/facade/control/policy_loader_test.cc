@@ -251,6 +251,42 @@ TEST(LoadPolicyTest, AMissingCertificateOrKeyIsToldWhereItIsNamed) {
   EXPECT_THAT(said, ElementsAre("P201 upstreams.old.tls.ca_file", "P201 upstreams.new.tls.ca_file", "P201 upstreams.new.tls.key_file"));
 }
 
+TEST(LoadPolicyTest, TlsFilesThatCannotBeUsedAreToldAtTheirUpstream) {
+  TempDir directory;
+  write_tls_files(directory);
+  LoadOptions options = sample_load_options();
+  std::vector<std::string> judged;
+  options.judge_tls = [&](const UpstreamTls& tls) -> Result<std::vector<std::string>, std::string> {
+    judged.push_back(tls.ca_pem + tls.cert_pem + tls.key_pem);
+    if (!tls.key_file.empty()) return fail("the key in " + tls.key_file + " does not match");
+    return std::vector<std::string>{tls.ca_file + " expired"};
+  };
+  const auto failed = load_policy(directory / "policy.yaml", options);
+  ASSERT_FALSE(failed);
+  std::vector<std::string> said;
+  for (const Diagnostic& d : failed.error().diagnostics) said.push_back(d.code + " " + d.yaml_path + ": " + d.message);
+  EXPECT_THAT(said, ElementsAre("W201 upstreams.old.tls: certs/ca.pem expired",
+                                "P209 upstreams.new.tls: the key in certs/me.key does not match"));
+  ASSERT_EQ(judged.size(), 2u);
+  EXPECT_THAT(judged[1], HasSubstr("hunter2")) << "what is judged is what was read";
+}
+
+TEST(LoadPolicyTest, OfTlsFilesThatAreMissingOnlyThatIsSaid) {
+  TempDir directory;
+  write_tls_files(directory);
+  ::unlink((directory / "certs/me.key").c_str());
+  LoadOptions options = sample_load_options();
+  int judged = 0;
+  options.judge_tls = [&](const UpstreamTls&) -> Result<std::vector<std::string>, std::string> {
+    ++judged;
+    return std::vector<std::string>{};
+  };
+  const auto failed = load_policy(directory / "policy.yaml", options);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().diagnostics.size(), 1u) << all_text(failed.error().diagnostics);
+  EXPECT_EQ(judged, 1) << "the other upstream's";
+}
+
 TEST(LoadPolicyTest, AKeyThatOthersMayReadIsAWarningAndACertificateIsNot) {
   TempDir directory;
   write_tls_files(directory);
