@@ -163,19 +163,25 @@ TEST_F(FallbackTest, AnOutageOfTheNewSideDoesNotDrownLegacy) {
 }
 
 TEST_F(FallbackTest, TheDeadlineHoldsForLegacyToo) {
-  new_.set_script(fail(kMissing));
+  constexpr auto kGiven = std::chrono::milliseconds(1500), kLeft = std::chrono::milliseconds(1000);
+  new_.set_script([&](UpstreamCall& c) {
+    c.read();
+    EXPECT_TRUE(wait_until([&] { return c.time_left() && *c.time_left() <= kLeft; }));
+    return kMissing;
+  });
   legacy_.set_script([](UpstreamCall& c) {
     c.wait_cancelled();
     return grpc::Status::CANCELLED;
   });
   start(policy());
   const UnaryReply reply = call(channel_, method("GetPolicy"), get_policy_request("P-1"),
-                                {.metadata = {{"x-tenant-id", "t"}}, .deadline = std::chrono::milliseconds(1500)});
+                                {.metadata = {{"x-tenant-id", "t"}}, .deadline = kGiven});
   EXPECT_EQ(reply.status.error_code(), StatusCode::DEADLINE_EXCEEDED);
   const auto asked = legacy_.wait_ended(0);
   ASSERT_TRUE(asked);
   ASSERT_TRUE(asked->time_left);
-  EXPECT_LE(*asked->time_left, std::chrono::milliseconds(1500));
+  // Each gRPC server counts from its own idea of now, a few milliseconds old at times.
+  EXPECT_LE(*asked->time_left, kLeft + (kGiven - kLeft) / 2) << "legacy was told more than what was left";
 }
 
 TEST_F(FallbackTest, AClientThatLeavesCancelsLegacy) {
