@@ -254,7 +254,9 @@ void MessageDiff::unknown(const Message& legacy, const Message& fresh, Findings&
   for (auto& [number, values] : unknown_values(fresh_set)) by_number[number].second = values;
   for (const auto& [number, values] : by_number) {
     if (!context_.budget.spend()) return;
-    const auto& [in_legacy, in_fresh] = values;
+    // No structured binding: clang 14 lets no lambda capture one.
+    const UnknownValues& in_legacy = values.first;
+    const UnknownValues& in_fresh = values.second;
     if (in_legacy.canonical == in_fresh.canonical) continue;
     const PathCursor::Step step(cursor_, std::to_string(number));
     if (const PathRule* rule = context_.rules.ignored(cursor_.path())) {
