@@ -1,5 +1,5 @@
 # Debian bookworm's packages, found once. deploy/packages*.txt installs them; README.md says why each is here.
-# First what pure code needs; the fuzz preset stops there.
+# First what carries and judges calls needs; the fuzz preset stops there.
 find_package(tl-expected CONFIG REQUIRED)
 find_package(yaml-cpp CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -11,26 +11,26 @@ if(FICUS_TESTS OR FICUS_LIBFUZZER)
 else()
   pkg_check_modules(nghttp2 QUIET IMPORTED_TARGET libnghttp2)
 endif()
-if(FICUS_LIBFUZZER)
-  return()
-endif()
-
 find_package(Threads REQUIRED)
 find_package(Protobuf REQUIRED)
-find_package(gRPC CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(fmt CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
-find_package(CLI11 CONFIG REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED COMPONENTS core)
 pkg_check_modules(cares REQUIRED IMPORTED_TARGET libcares)
-if(FICUS_TESTS)
-  find_package(GTest REQUIRED)
-  include(GoogleTest)
-endif()
 
 # Boost.Asio, Beast: headers only, from Boost >= 1.74 as found.
 add_library(ficus_asio INTERFACE)
 target_link_libraries(ficus_asio INTERFACE Boost::headers Threads::Threads)
 target_compile_definitions(ficus_asio INTERFACE BOOST_ASIO_NO_DEPRECATED)
+if(FICUS_LIBFUZZER)
+  return()
+endif()
+
+find_package(gRPC CONFIG REQUIRED)
+find_package(CLI11 CONFIG REQUIRED)
+if(FICUS_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
