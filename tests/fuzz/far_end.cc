@@ -58,8 +58,12 @@ std::string grpc_message(std::string_view bytes, bool compressed) {
   return std::string(1, compressed ? '\1' : '\0').append(u32(static_cast<std::uint32_t>(bytes.size()))).append(bytes);
 }
 
-FarEnd::FarEnd(UniqueFd socket, Is is) : socket_(std::move(socket)), preface_seen_(is == Is::kClient) {
+FarEnd::FarEnd(UniqueFd socket, Is is, bool polite)
+    : socket_(std::move(socket)), polite_(polite), preface_seen_(is == Is::kClient) {
   FUZZ_CHECK(nghttp2_hd_inflate_new(&inflater_) == 0);
+  if (!polite) return;
+  if (is == Is::kClient) send(kClientPreface);
+  send(h2_frame(FrameType::kSettings, 0, 0, {}));
 }
 
 FarEnd::~FarEnd() {
@@ -87,20 +91,18 @@ void FarEnd::abort() {
   socket_.reset();
 }
 
-bool FarEnd::take() {
-  if (!socket_ || over_ || paused_) return false;
-  bool came = false;
+void FarEnd::take() {
   std::array<char, 16 * 1024> buffer;
-  for (;;) {
+  while (readable_from() >= 0) {
     const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return came;
-    came = true;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
     if (n <= 0) {
       over_ = true;
-      return true;
+      return;
     }
     unread_.append(buffer.data(), static_cast<std::size_t>(n));
     judge_frames();
+    if (static_cast<std::size_t>(n) < buffer.size()) return;
   }
 }
 
@@ -153,6 +155,11 @@ void FarEnd::judge_frame(const FrameHeader& frame, std::string_view payload) {
   }
   FUZZ_CHECK(frame.is(FrameType::kSettings) || frame.is(FrameType::kPing) || frame.is(FrameType::kGoaway) ||
              frame.is(FrameType::kWindowUpdate));
+  const bool answered = frame.is(FrameType::kSettings) || frame.is(FrameType::kPing);
+  if (polite_ && answered && !frame.has(frame_flag::kAck)) {
+    const bool ping = frame.is(FrameType::kPing);
+    send(h2_frame(ping ? FrameType::kPing : FrameType::kSettings, frame_flag::kAck, 0, ping ? payload : ""));
+  }
 }
 
 void FarEnd::judge_block(std::uint32_t id, bool ends) {

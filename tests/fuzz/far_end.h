@@ -37,7 +37,8 @@ class FarEnd {
     bool ended = false, reset = false;
   };
 
-  FarEnd(UniqueFd socket, Is is);
+  // A polite one says its preface and SETTINGS, and answers SETTINGS and PING.
+  FarEnd(UniqueFd socket, Is is, bool polite);
   ~FarEnd();
   FarEnd(const FarEnd&) = delete;
   FarEnd& operator=(const FarEnd&) = delete;
@@ -47,8 +48,10 @@ class FarEnd {
   // Says that no more comes; or closes at once, as a reset where the kind of socket knows one.
   void finish();
   void abort();
-  // Takes what has come, if it is to. Whether anything did.
-  bool take();
+  // To be polled; -1: nothing is to be taken.
+  int readable_from() const noexcept { return over_ || paused_ ? -1 : socket_.get(); }
+  // Takes what has come.
+  void take();
   void pause(bool paused) noexcept { paused_ = paused; }
   bool paused() const noexcept { return paused_; }
 
@@ -67,6 +70,7 @@ class FarEnd {
   UniqueFd socket_;
   bool paused_ = false;
   bool over_ = false;
+  const bool polite_;
   bool preface_seen_;
   std::string unread_;
   std::string block_;

@@ -48,7 +48,7 @@ std::string schema() {
   return set.SerializeAsString();
 }
 
-// What the bounds of the third policy add.
+// What the third policy adds, whose bounds are near, and the fourth, which checks the health of its upstreams.
 struct Extra {
   const char* upstream = "";
   const char* inquiry = "";
@@ -58,6 +58,8 @@ struct Extra {
 constexpr Extra kBounds{
     ", max_concurrent_requests: 2, max_pending: 1, max_connections: 1, balance: round_robin, outlier: {consecutive: 2}",
     "    key_limit: 16B\n", ", max_in_flight: 1, max_bytes: 1KiB, by: key", ", retry: {on: [UNAVAILABLE, ABORTED]}"};
+
+constexpr Extra kHealth{", health_check: {service: policies}", "", "", ""};
 
 std::string migration(const std::string& legacy, const std::string& fresh, const Extra& extra) {
   const std::string shadow = std::string("shadow: {percent: 100") + extra.shadow + "}" + extra.reads;
@@ -111,7 +113,10 @@ RelayPolicy compile(const std::string& text, std::shared_ptr<const DescriptorSto
   if (const auto found = check_policy({parsed->policy, store.get(), today}); has_error(found)) refuse(found);
   NamedFiles files;
   for (const std::string& name : files_named(parsed->policy)) files[name] = "secret\n";
-  return {RouteTable::compile({parsed->policy, store, files, "hash", generation}), store, {}};
+  RelayPolicy out;
+  out.table = RouteTable::compile({parsed->policy, store, files, "hash", generation});
+  out.descriptors = std::move(store);
+  return out;
 }
 
 }  // namespace
@@ -125,8 +130,9 @@ std::array<RelayPolicy, 4> relay_policies(const std::string& legacy, const std::
   std::array<RelayPolicy, 4> policies{compile(pass_through, nullptr, 1),
                                       compile(migration(legacy, fresh, {}), *opened, 2),
                                       compile(migration(legacy, fresh, kBounds), *opened, 3),
-                                      compile(migration(legacy, fresh, {}), *opened, 4)};
+                                      compile(migration(legacy, fresh, kHealth), *opened, 4)};
   // Small ones, so that a short script meets them.
+  policies[kTight].shadow_bytes = 300;
   H2Limits& small = policies[kTight].limits;
   small.max_concurrent_streams = 3;
   small.header_list_bytes = 700;
@@ -135,7 +141,7 @@ std::array<RelayPolicy, 4> relay_policies(const std::string& legacy, const std::
   small.output_bytes = 400;
   small.control_output_bytes = 800;
   small.stream_window_bytes = 400;
-  small.held_bytes = 48 * 1024;
+  small.held_bytes = 20 * 1024;
   small.stream_resets = small.control_frames = small.empty_frames = small.stream_errors = {8, 1};
   return policies;
 }

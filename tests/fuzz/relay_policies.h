@@ -21,9 +21,10 @@ struct RelayPolicy {
   std::shared_ptr<const RouteTable> table;
   std::shared_ptr<const DescriptorStore> descriptors;  // null: no schema
   H2Limits limits;
+  std::size_t shadow_bytes = 1 << 20;
 };
 
-enum PolicyNumber { kPassThrough, kMigration, kTight, kMigrationAgain };
+enum PolicyNumber { kPassThrough, kMigration, kTight, kChecked };
 // `legacy` and `fresh` are addresses.
 std::array<RelayPolicy, 4> relay_policies(const std::string& legacy, const std::string& fresh);
 

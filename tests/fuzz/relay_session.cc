@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -63,6 +64,7 @@ class Door {
     address_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
   }
   const std::string& address() const { return address_; }
+  int readable_from() const { return socket_.get(); }
   UniqueFd next() const {
     UniqueFd socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     // What is sent is there at once, and does not wait for an acknowledgement of what was sent before.
@@ -127,11 +129,12 @@ class Session {
         options_(options),
         tag_("s" + std::to_string(tag) + "-"),
         worker_(0, all.shard, policy().limits, manners_, once_),
-        rpc_(worker_, all.compare, without_lag(), 1) {
+        rpc_(worker_, all.compare, server_options(), 1) {
     worker_.set_stream_maker([this](H2Stream& stream) { return rpc_.new_call(stream); });
     begun_before_ = begun();
     at_sight_before_ = at_sight();
     fallbacks_before_ = fallbacks();
+    held_bytes_before_ = held_bytes();
     use(policy());
     settle();
   }
@@ -151,18 +154,20 @@ class Session {
   using Ends = std::vector<std::unique_ptr<FarEnd>>;
   enum SideBit : unsigned { kLegacySide = 1, kNewSide = 2 };
 
-  static RpcServerOptions without_lag() {
+  RpcServerOptions server_options() const {
     RpcServerOptions options;
+    options.shadow_bytes = policy().shadow_bytes;
     options.shadow_max_lag = std::chrono::milliseconds(0);  // the machine's speed decides nothing here
     return options;
   }
   const RelayPolicy& policy() const { return all_.policies[options_ & 3]; }
+  bool polite() const { return (options_ & kOptionSilent) == 0; }
   bool pass_through() const { return (options_ & 3) == kPassThrough; }
   void use(const RelayPolicy& policy) { rpc_.use(policy.table, policy.descriptors); }
 
   void settle();
-  bool admit(const Door& door, Ends& ends, bool& cut_next);
-  bool hear();
+  bool take();
+  void admit(const Door& door, Ends& ends, bool& cut_next);
   void judge_request(const FarEnd::Stream& request, unsigned side);
   void judge_answers(FarEnd& client);
 
@@ -178,6 +183,7 @@ class Session {
   double level(const Family& family, LabelValues labels) { return all_.shard.gauge(family, labels).value(); }
   std::uint64_t begun() { return count(families::kShadowBegun, {"inquiry"}); }
   std::uint64_t at_sight() { return count(families::kVerdicts, {"inquiry", "match", ""}); }
+  std::uint64_t held_bytes() { return count(families::kLimits, {"held_bytes"}); }
   std::uint64_t fallbacks() { return count(families::kFallbacks, {"inquiry", "ok"}); }
 
   RelaySessions::Impl& all_;
@@ -189,12 +195,13 @@ class Session {
   RpcServer rpc_;
   std::array<std::unique_ptr<FarEnd>, kEndsAPeer> clients_;
   Ends legacy_, fresh_;
+  std::vector<pollfd> polled_;
   bool cut_legacy_ = false, cut_fresh_ = false;
-  bool together_ = false;
+  bool together_ = false, hurry_ = false;
   unsigned calls_ = 0;
   std::map<std::string, unsigned> one_side_;  // calls that only one side may ever see: the sides that saw them
   SessionOutcome outcome_;
-  std::uint64_t begun_before_ = 0, at_sight_before_ = 0, fallbacks_before_ = 0;
+  std::uint64_t begun_before_ = 0, at_sight_before_ = 0, fallbacks_before_ = 0, held_bytes_before_ = 0;
 };
 
 // ---------------------------------------------------------------- the loop
@@ -203,9 +210,7 @@ void Session::settle() {
   // Twice: a timer that is due now is seen a few microseconds later.
   for (int idle = 0; idle < 2;) {
     bool something = worker_.io().poll() != 0;
-    something |= admit(all_.legacy, legacy_, cut_legacy_);
-    something |= admit(all_.fresh, fresh_, cut_fresh_);
-    something |= hear();
+    something |= take();
     idle = something ? 0 : idle + 1;
   }
 }
@@ -221,31 +226,40 @@ void Session::must(F holds) {
   }
 }
 
-bool Session::admit(const Door& door, Ends& ends, bool& cut_next) {
-  UniqueFd socket = door.next();
-  if (!socket) return false;
-  ends.push_back(std::make_unique<FarEnd>(std::move(socket), FarEnd::Is::kUpstream));
-  if (std::exchange(cut_next, false)) {
-    ends.back()->abort();
-  } else if ((options_ & kOptionSilent) == 0) {
-    ends.back()->send(h2_frame(FrameType::kSettings, 0, 0, {}));
-  }
-  return true;
-}
-
-bool Session::hear() {
-  bool something = false;
-  for (auto& end : clients_) {
-    if (end != nullptr) something |= end->take();
+// What came at the far ends. Whether anything did.
+bool Session::take() {
+  polled_.clear();
+  const auto watch = [this](int descriptor) { polled_.push_back({descriptor, POLLIN, 0}); };
+  watch(all_.legacy.readable_from());
+  watch(all_.fresh.readable_from());
+  for (const auto& end : clients_) watch(end == nullptr ? -1 : end->readable_from());
+  for (const auto& end : legacy_) watch(end->readable_from());
+  for (const auto& end : fresh_) watch(end->readable_from());
+  if (::poll(polled_.data(), polled_.size(), 0) <= 0) return false;
+  std::size_t next = 2;
+  const auto came = [&] { return polled_[next++].revents != 0; };
+  for (const auto& end : clients_) {
+    if (came()) end->take();
   }
   for (auto [ends, side] : {std::pair(&legacy_, kLegacySide), std::pair(&fresh_, kNewSide)}) {
-    for (auto& end : *ends) {
+    for (const auto& end : *ends) {
+      if (!came()) continue;
       const std::size_t known = end->order().size();
-      something |= end->take();
+      end->take();
       for (std::size_t i = known; i < end->order().size(); ++i) judge_request(end->stream(end->order()[i]), side);
     }
   }
-  return something;
+  if (polled_[0].revents != 0) admit(all_.legacy, legacy_, cut_legacy_);
+  if (polled_[1].revents != 0) admit(all_.fresh, fresh_, cut_fresh_);
+  return true;
+}
+
+void Session::admit(const Door& door, Ends& ends, bool& cut_next) {
+  UniqueFd socket = door.next();
+  if (!socket) return;
+  const bool cut = std::exchange(cut_next, false);
+  ends.push_back(std::make_unique<FarEnd>(std::move(socket), FarEnd::Is::kUpstream, polite() && !cut));
+  if (cut) ends.back()->abort();
 }
 
 // ---------------------------------------------------------------- what must hold of requests
@@ -263,7 +277,9 @@ void Session::judge_request(const FarEnd::Stream& request, unsigned side) {
     call->second |= side;
     FUZZ_CHECK(call->second == side);
   }
-  if (marked) {
+  if (find_field(head, ":path") == "/grpc.health.v1.Health/Check") {
+    ++outcome_.health_checks;
+  } else if (marked) {
     ++(side == kNewSide ? outcome_.new_shadows : outcome_.legacy_shadows);
   } else {
     ++(side == kNewSide ? outcome_.new_calls : outcome_.legacy_calls);
@@ -288,9 +304,9 @@ FarEnd& Session::client(std::size_t index) {
     // As little as the kernel lets one have, so that a client that does not read is soon felt.
     const int least = 1;
     ::setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
-    end = std::make_unique<FarEnd>(UniqueFd(pair[0]), FarEnd::Is::kClient);
+    end = std::make_unique<FarEnd>(UniqueFd(pair[0]), FarEnd::Is::kClient, polite());
     worker_.adopt_client({pair[1], false, nullptr});
-    if ((options_ & kOptionSilent) == 0) end->send(std::string(kClientPreface) + h2_frame(FrameType::kSettings, 0, 0, {}));
+    settle();  // so that greetings do not come between a script's bytes
   }
   return *end;
 }
@@ -318,6 +334,7 @@ void Session::open_call(FarEnd& client, std::uint8_t flags, std::string_view mes
                  {"x-call", token}};
   if (tenant != 0) head.emplace_back("x-tenant-id", kTenants[tenant]);
   if (tenant == 6) head.emplace_back("x-tenant-id", "shady");
+  if (std::exchange(hurry_, false)) head.emplace_back("grpc-timeout", "1n");
   if ((flags & kCallMarked) != 0) head.emplace_back("x-ficus-shadow", "1");
   if ((flags & kCallForced) != 0) head.emplace_back("x-side", "new;secret");
   if ((flags & kCallMarked) != 0 || kMethods[flags & 3] == kWrite) one_side_[token] = 0;
@@ -427,7 +444,8 @@ void Session::obey(std::uint8_t what, Reader& script) {
       if (stream() != 0) end->send(h2_frame(FrameType::kWindowUpdate, 0, stream(), u32(n * 64u)));
       return;
     }
-    case Record::kNothing:
+    case Record::kHurry:
+      hurry_ = true;
       return;
   }
 }
@@ -491,6 +509,7 @@ SessionOutcome Session::end() {
   }
   FUZZ_CHECK(outcome_.begun == outcome_.match + outcome_.mismatch + outcome_.other_verdicts);
   outcome_.fallbacks = fallbacks() - fallbacks_before_;
+  outcome_.held_bytes = held_bytes() - held_bytes_before_;
   return outcome_;
 }
 

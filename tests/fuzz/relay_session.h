@@ -33,7 +33,7 @@ enum class Record : std::uint8_t {
   kDrain,       // the facade is to stop
   kTogether,    // the loop does not run after the next record
   kMoreWindow,  // N: WINDOW_UPDATE of N * 64, for the connection and the last call
-  kNothing,
+  kHurry,       // the next call has hardly any time
 };
 
 inline constexpr std::uint8_t kOptionSilent = 4;        // ends do not greet: preface and SETTINGS are the script's
@@ -57,8 +57,10 @@ struct SessionOutcome {
   std::size_t legacy_calls = 0, new_calls = 0;      // that reached an upstream, shadows not counted
   std::size_t legacy_shadows = 0, new_shadows = 0;  // that reached an upstream
   std::size_t writes = 0;                           // of the calls
+  std::size_t health_checks = 0;
   std::uint64_t begun = 0, match = 0, mismatch = 0, other_verdicts = 0;
   std::uint64_t fallbacks = 0;             // that legacy answered well
+  std::uint64_t held_bytes = 0;            // how often that limit cut a client off
   std::vector<std::string> statuses;       // grpc-status (empty: none) of each answer a client saw the end of
 };
 

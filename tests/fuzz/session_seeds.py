@@ -6,7 +6,7 @@
 import pathlib
 import sys
 
-PASS_THROUGH, MIGRATION, TIGHT = 0, 1, 2
+PASS_THROUGH, MIGRATION, TIGHT, CHECKED = range(4)
 SILENT, UPSTREAMS_END, DRAIN, STOP = 4, 8, 16, 32
 CLIENT, LEGACY, NEW = 0, 4, 8  # + n: the n-th
 GET, ENDORSE, LIST, OTHER = range(4)
@@ -81,6 +81,10 @@ def more_window(who, n):
     return record(14, who, n)
 
 
+def hurry():
+    return record(15, 0)
+
+
 def frame(kind, flags, stream, payload=b""):
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
@@ -94,7 +98,7 @@ def field(number, text):
     return bytes([number << 3 | 2, len(text)]) + text
 
 
-A, B = field(1, b"P-1"), field(1, b"P-2")  # messages: policy numbers
+A, B = field(1, b"P-1"), field(1, b"P-2")  # messages: policy numbers, of which a canary by key puts both on new
 GRPC_A = b"\0" + len(A).to_bytes(4, "big") + A
 HEAD = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/fuzz.v1.Policies/Get"), (b":authority", b"fuzz"),
         (b"te", b"trailers"), (b"content-type", b"application/grpc")]
@@ -126,6 +130,7 @@ SEEDS = {
     "write_refused": session(MIGRATION, call(ENDORSE | MARKED | ACME, A), call(ENDORSE | NONE, A),
                              call(ENDORSE | TWO, A), call(ENDORSE | NO_NAME, A)),
     "marked_read": session(MIGRATION, call(GET | MARKED | SHADY, A), answer(LEGACY, A)),
+    "marked_read_that_fails": session(MIGRATION, call(GET | MARKED | MOVING, A), answer(NEW, b"none", NOT_FOUND)),
     "forced_read": session(MIGRATION, call(GET | FORCED | SHADY, A), answer(NEW, A)),
     "trailers_only": session(PASS_THROUGH, call(GET, A), answer(NEW, b"no", TRAILERS_ONLY | NOT_FOUND)),
     "reset_by_client": session(MIGRATION, call(GET | SHADY, A), reset(CLIENT, 8), answer(LEGACY, A)),
@@ -137,6 +142,21 @@ SEEDS = {
     "upstream_cut": session(MIGRATION, abort(LEGACY), cut_next(0), call(GET | NOBODY, A)),
     "fallback": session(MIGRATION, call(GET | MOVING, A), answer(NEW, b"none", NOT_FOUND), answer(LEGACY, B)),
     "fallback_on_transport": session(MIGRATION, call(GET | MOVING, A), abort(NEW), answer(LEGACY, B)),
+    "fallback_on_shadow": session(MIGRATION, call(GET | PILOT, A), answer(NEW, b"none", NOT_FOUND),
+                                  answer(LEGACY + 1, B)),
+    "fallback_on_shadow_that_came": session(MIGRATION, call(GET | PILOT, A), answer(LEGACY + 1, B),
+                                            answer(NEW, b"none", TRAILERS_ONLY | NOT_FOUND)),
+    "fallback_on_shadow_that_fails": session(MIGRATION, call(GET | PILOT, A), answer(NEW, b"none", NOT_FOUND),
+                                             abort(LEGACY + 1), answer(LEGACY, B)),
+    "deadline": session(MIGRATION, hurry(), call(GET | SHADY, A), hurry(), call(GET | PILOT | OPEN, A)),
+    "heads_too_large": session(
+        TIGHT, raw(CLIENT, frame(1, 5, 1, literals(*HEAD, *((b"x-%d" % i, b"v" * 100) for i in range(7))))),
+        call(GET | NOBODY, A, CLIENT + 1),
+        raw(LEGACY, frame(1, 5, 1, literals((b":status", b"200"), *((b"x-%d" % i, b"v" * 100) for i in range(7)))))),
+    "held_bytes": session(TIGHT, window(CLIENT, 0), call(GET | NOBODY, A), call(GET | NOBODY, A), answer(LEGACY, A),
+                          answer(LEGACY, A)),
+    "health_checks": session(CHECKED, answer(LEGACY, b"\x08\1"), answer(NEW, b"\x08\2"), call(GET | ACME, A),
+                             answer(LEGACY, A)),
     "streams_both_ways": session(PASS_THROUGH, call(OPEN | GET, A), data(CLIENT, GRPC_A), answer(NEW, A, ANSWER_OPEN),
                                  data(CLIENT, b"", True), more_window(NEW, 4)),
     "tight": session(TIGHT, *(call(GET | SHADY, A) for _ in range(3)), call(GET | PILOT, A, CLIENT + 1),

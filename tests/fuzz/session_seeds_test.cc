@@ -81,6 +81,9 @@ TEST_F(SessionSeedsTest, MarkedAndForcedReadsAreNotShadowed) {
   EXPECT_EQ(out.begun, 0u);
   EXPECT_EQ(out.legacy_shadows, 1u) << "the marker is passed on";
   EXPECT_THAT(out.statuses, ElementsAre("0"));
+  out = play("marked_read_that_fails");
+  EXPECT_EQ(out.legacy_calls + out.legacy_shadows, 0u) << "only one side may see it";
+  EXPECT_THAT(out.statuses, ElementsAre("5"));
   out = play("forced_read");
   EXPECT_EQ(out.begun, 0u);
   EXPECT_EQ(out.new_calls, 1u);
@@ -94,6 +97,27 @@ TEST_F(SessionSeedsTest, LegacyAnswersForTheNewSide) {
     EXPECT_EQ(out.fallbacks, 1u) << seed;
     EXPECT_THAT(out.statuses, ElementsAre("0")) << seed;
   }
+}
+
+TEST_F(SessionSeedsTest, TheShadowsAnswerServesTheClientOfASideThatFails) {
+  for (const char* seed : {"fallback_on_shadow", "fallback_on_shadow_that_came"}) {
+    const SessionOutcome out = play(seed);
+    EXPECT_EQ(out.new_calls, 1u) << seed;
+    EXPECT_EQ(out.legacy_shadows, 1u) << seed;
+    EXPECT_EQ(out.legacy_calls, 0u) << seed << ": legacy was asked twice";
+    EXPECT_EQ(out.fallbacks, 1u) << seed;
+    EXPECT_THAT(out.statuses, ElementsAre("0")) << seed;
+  }
+  const SessionOutcome out = play("fallback_on_shadow_that_fails");
+  EXPECT_EQ(out.legacy_calls, 1u);
+  EXPECT_THAT(out.statuses, ElementsAre("0"));
+}
+
+TEST_F(SessionSeedsTest, LimitsAreMet) {
+  EXPECT_THAT(play("deadline").statuses, ElementsAre("4", "4"));
+  EXPECT_THAT(play("heads_too_large").statuses, ElementsAre("8", "8"));
+  EXPECT_EQ(play("held_bytes").held_bytes, 1u);
+  EXPECT_EQ(play("health_checks").health_checks, 2u);
 }
 
 TEST_F(SessionSeedsTest, UpstreamsThatFailAreFelt) {
