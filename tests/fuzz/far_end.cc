@@ -1,5 +1,8 @@
 #include "tests/fuzz/far_end.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -191,6 +194,27 @@ void FarEnd::judge_block(std::uint32_t id, bool ends) {
   FUZZ_CHECK(!stream->second.ended && !stream->second.reset);
   stream->second.blocks.push_back(std::move(fields));
   stream->second.ended = ends;
+}
+
+// ---------------------------------------------------------------- the door
+
+Door::Door() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  FUZZ_CHECK(::bind(socket_.get(), generic, sizeof address) == 0 && ::listen(socket_.get(), 64) == 0);
+  socklen_t length = sizeof address;
+  FUZZ_CHECK(::getsockname(socket_.get(), generic, &length) == 0);
+  address_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+}
+
+UniqueFd Door::next() const {
+  UniqueFd socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  // What is sent is there at once, and does not wait for an acknowledgement of what was sent before.
+  const int on = 1;
+  if (socket) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return socket;
 }
 
 }  // namespace ficus::fuzz

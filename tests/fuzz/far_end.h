@@ -59,8 +59,8 @@ class FarEnd {
   const std::vector<std::uint32_t>& order() const noexcept { return order_; }
   const Stream& stream(std::uint32_t id) const { return streams_.at(id); }
   // For who plays this end.
-  std::size_t next = 0;             // of order(): the first that is not dealt with
-  std::uint32_t last_opened = 0;    // a client's
+  std::size_t next = 0;           // of order(): the first that is not dealt with
+  std::uint32_t last_opened = 0;  // a client's
 
  private:
   void judge_frames();
@@ -79,6 +79,20 @@ class FarEnd {
   nghttp2_hd_inflater* inflater_ = nullptr;
   std::map<std::uint32_t, Stream> streams_;
   std::vector<std::uint32_t> order_;
+};
+
+// Where an upstream's connections arrive: a listening socket on loopback.
+class Door {
+ public:
+  Door();
+  const std::string& address() const { return address_; }
+  int readable_from() const { return socket_.get(); }
+  // None: nobody is there.
+  UniqueFd next() const;
+
+ private:
+  UniqueFd socket_;
+  std::string address_;
 };
 
 }  // namespace ficus::fuzz

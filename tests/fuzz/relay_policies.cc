@@ -12,7 +12,8 @@
 namespace ficus::fuzz {
 namespace {
 
-// message Number { string number = 1; }  message Policy { string number = 1; int32 premium = 2; repeated string notes = 3; }
+// message Number { string number = 1; }
+// message Policy { string number = 1; int32 premium = 2; repeated string notes = 3; }
 // service Policies { rpc Get, List, Endorse (Number) returns (Policy); }
 std::string schema() {
   using google::protobuf::FieldDescriptorProto;
@@ -67,7 +68,8 @@ std::string migration(const std::string& legacy, const std::string& fresh, const
          "name: fuzz\n"
          "upstreams:\n"
          "  legacy: {endpoints: [\"" + legacy + "\"]" + extra.upstream + "}\n"
-         "  fresh: {endpoints: [\"" + fresh + "\"]" + extra.upstream + ", metadata: {remove: [cookie]}, authority: fresh}\n"
+         "  fresh: {endpoints: [\"" + fresh + "\"]" + extra.upstream +
+         ", metadata: {remove: [cookie]}, authority: fresh}\n"
          "default_upstream: legacy\n"
          "schemas: [\"fuzz.pb\"]\n"
          "identity: {tenant: [{metadata: x-tenant-id}]}\n"
@@ -94,10 +96,10 @@ std::string migration(const std::string& legacy, const std::string& fresh, const
          "  - {name: live, capability: inquiry, tenants: [acme], stage: live, reads: {" + shadow + "}}\n"
          "  - {name: live-writes, capability: address, tenants: [acme], stage: live}\n"
          "  - {name: watched, capability: inquiry, tenants: [shady], stage: shadow, reads: {" + shadow + "}}\n"
-         "  - {name: pilots, capability: inquiry, tenants: [pilot], stage: canary, reads: {canary: {percent: 50, by: key}, "
-         + shadow + ", fallback: {on: [NOT_FOUND, UNAVAILABLE]}}}\n"
-         "  - {name: moving, capability: inquiry, tenants: [moving], stage: canary, reads: {serve: new, shadow: {percent: 0}"
-         + std::string(extra.reads) + ", fallback: {on: [NOT_FOUND, UNAVAILABLE]}}}\n"
+         "  - {name: pilots, capability: inquiry, tenants: [pilot], stage: canary, "
+         "reads: {canary: {percent: 50, by: key}, " + shadow + ", fallback: {on: [NOT_FOUND, UNAVAILABLE]}}}\n"
+         "  - {name: moving, capability: inquiry, tenants: [moving], stage: canary, "
+         "reads: {serve: new, shadow: {percent: 0}" + extra.reads + ", fallback: {on: [NOT_FOUND, UNAVAILABLE]}}}\n"
          "ownership_epoch: 1\n";
 }
 

@@ -1,8 +1,5 @@
 #include "tests/fuzz/relay_session.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -20,6 +17,7 @@
 #include "tests/fuzz/far_end.h"
 #include "tests/fuzz/fuzz_check.h"
 #include "tests/fuzz/relay_policies.h"
+#include "tests/fuzz/script_reader.h"
 
 namespace ficus::fuzz {
 namespace {
@@ -27,56 +25,6 @@ namespace {
 // Beyond, an input costs more than it finds.
 constexpr std::size_t kMaxRecords = 100;
 constexpr std::size_t kEndsAPeer = 4;
-
-// Takes a script apart; past its end everything is 0 and empty.
-class Reader {
- public:
-  explicit Reader(std::string_view script) : left_(script) {}
-  bool done() const { return left_.empty(); }
-  std::uint8_t byte() {
-    if (left_.empty()) return 0;
-    const auto value = static_cast<std::uint8_t>(left_.front());
-    left_.remove_prefix(1);
-    return value;
-  }
-  std::string_view bytes(std::size_t count) {
-    const std::string_view taken = left_.substr(0, count);
-    left_.remove_prefix(taken.size());
-    return taken;
-  }
-  std::string_view counted() { return bytes(byte()); }
-
- private:
-  std::string_view left_;
-};
-
-// Where one side's connections arrive.
-class Door {
- public:
-  Door() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    FUZZ_CHECK(::bind(socket_.get(), generic, sizeof address) == 0 && ::listen(socket_.get(), 64) == 0);
-    socklen_t length = sizeof address;
-    FUZZ_CHECK(::getsockname(socket_.get(), generic, &length) == 0);
-    address_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  }
-  const std::string& address() const { return address_; }
-  int readable_from() const { return socket_.get(); }
-  UniqueFd next() const {
-    UniqueFd socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    // What is sent is there at once, and does not wait for an acknowledgement of what was sent before.
-    const int on = 1;
-    if (socket) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return socket;
-  }
-
- private:
-  UniqueFd socket_;
-  std::string address_;
-};
 
 class NoSink : public MismatchSink {
  public:
@@ -147,7 +95,7 @@ class Session {
     }
   }
 
-  void run(Reader script);
+  void run(ScriptReader script);
   SessionOutcome end();
 
  private:
@@ -175,7 +123,7 @@ class Session {
   FarEnd& client(std::size_t index);
   void open_call(FarEnd& client, std::uint8_t flags, std::string_view message);
   void answer(FarEnd& upstream, std::uint8_t flags, std::string_view message);
-  void obey(std::uint8_t record, Reader& script);
+  void obey(std::uint8_t record, ScriptReader& script);
   template <class F>
   void must(F holds);
 
@@ -325,12 +273,8 @@ void Session::open_call(FarEnd& client, std::uint8_t flags, std::string_view mes
                                                           "moving", "nobody", "acme",  "a,b"};
   const unsigned tenant = flags >> 2 & 7;
   const std::string token = tag_ + std::to_string(++calls_);
-  Fields head = {{":method", "POST"},
-                 {":scheme", "http"},
-                 {":path", kMethods[flags & 3]},
-                 {":authority", "fuzz"},
-                 {"te", "trailers"},
-                 {"content-type", "application/grpc"},
+  Fields head = {{":method", "POST"},    {":scheme", "http"}, {":path", kMethods[flags & 3]},
+                 {":authority", "fuzz"}, {"te", "trailers"},  {"content-type", "application/grpc"},
                  {"x-call", token}};
   if (tenant != 0) head.emplace_back("x-tenant-id", kTenants[tenant]);
   if (tenant == 6) head.emplace_back("x-tenant-id", "shady");
@@ -364,7 +308,7 @@ void Session::answer(FarEnd& upstream, std::uint8_t flags, std::string_view mess
   upstream.send(bytes);
 }
 
-void Session::obey(std::uint8_t what, Reader& script) {
+void Session::obey(std::uint8_t what, ScriptReader& script) {
   const auto record = static_cast<Record>(what & 15);
   const auto who = static_cast<std::uint8_t>(what >> 4);
   FarEnd* const end = find(who);
@@ -450,7 +394,7 @@ void Session::obey(std::uint8_t what, Reader& script) {
   }
 }
 
-void Session::run(Reader script) {
+void Session::run(ScriptReader script) {
   for (std::size_t i = 0; i < kMaxRecords && !script.done(); ++i) {
     const bool together = std::exchange(together_, false);
     obey(script.byte(), script);
@@ -488,7 +432,8 @@ SessionOutcome Session::end() {
   FUZZ_CHECK(worker_.open_streams() == 0);
   FUZZ_CHECK(level(families::kConnections, {"client"}) == 0);
   FUZZ_CHECK(level(families::kStreams, {"primary"}) == 0);
-  for (const auto& upstream : rpc_.routes()->primary) FUZZ_CHECK(upstream->in_flight() == 0 && upstream->pending() == 0);
+  for (const auto& upstream : rpc_.routes()->primary)
+    FUZZ_CHECK(upstream->in_flight() == 0 && upstream->pending() == 0);
 
   rpc_.shutdown();
   settle();
@@ -519,7 +464,7 @@ RelaySessions::RelaySessions() : impl_(std::make_unique<Impl>()) {}
 RelaySessions::~RelaySessions() = default;
 
 SessionOutcome RelaySessions::play(std::string_view script) {
-  Reader reader(script);
+  ScriptReader reader(script);
   const std::uint8_t options = reader.byte();
   Session session(*impl_, options, std::hash<std::string_view>()(script));
   session.run(reader);

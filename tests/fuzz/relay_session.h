@@ -1,4 +1,4 @@
-// Whole sessions of a relay between a client and two upstreams, in one thread and without waiting: the product's worker,
+// Whole sessions of a relay between clients and two upstreams, in one thread and without waiting: the product's worker,
 // calls, routes, pools, shadows and comparison; the sockets' far ends are played by a script. Each session begins and
 // ends with nothing open.
 //
@@ -18,20 +18,20 @@
 namespace ficus::fuzz {
 
 enum class Record : std::uint8_t {
-  kBytes,       // LENGTH, so many bytes: sent as they are
-  kCall,        // a client: FLAGS (kCall...), LENGTH, so many bytes: opens a call with that message
-  kAnswer,      // an upstream: FLAGS (kAnswer...), LENGTH, so many bytes: answers its oldest open call with that message
-  kReset,       // CODE: of the client's last call, or the upstream's oldest open one
-  kGoaway,      // CODE: GOAWAY that takes no call back up to the last one seen; from 128 on, takes all of them back
-  kFinish,      // says that no more comes
-  kAbort,       // closes at once
-  kData,        // a client: LENGTH, so many bytes: more DATA of its last call; the high bit of LENGTH ends it
-  kWindow,      // N: SETTINGS_INITIAL_WINDOW_SIZE of N * 16
-  kPause,       // reads no more; and again: reads on
-  kCutNext,     // an upstream's side: its next connection is closed as soon as it comes
-  kReload,      // N: the policy in force is another one that gives writes the same owners
-  kDrain,       // the facade is to stop
-  kTogether,    // the loop does not run after the next record
+  kBytes,     // LENGTH, so many bytes: sent as they are
+  kCall,      // a client: FLAGS (kCall...), LENGTH, so many bytes: opens a call with that message
+  kAnswer,    // an upstream: FLAGS (kAnswer...), LENGTH, so many bytes: answers its oldest open call with that message
+  kReset,     // CODE: of the client's last call, or the upstream's oldest open one
+  kGoaway,    // CODE: GOAWAY that takes no call back up to the last one seen; from 128 on, takes all of them back
+  kFinish,    // says that no more comes
+  kAbort,     // closes at once
+  kData,      // a client: LENGTH, so many bytes: more DATA of its last call; the high bit of LENGTH ends it
+  kWindow,    // N: SETTINGS_INITIAL_WINDOW_SIZE of N * 16
+  kPause,     // reads no more; and again: reads on
+  kCutNext,   // an upstream's side: its next connection is closed as soon as it comes
+  kReload,    // N: the policy in force is another one that gives writes the same owners
+  kDrain,     // the facade is to stop
+  kTogether,  // the loop does not run after the next record
   kMoreWindow,  // N: WINDOW_UPDATE of N * 64, for the connection and the last call
   kHurry,       // the next call has hardly any time
 };
@@ -59,9 +59,9 @@ struct SessionOutcome {
   std::size_t writes = 0;                           // of the calls
   std::size_t health_checks = 0;
   std::uint64_t begun = 0, match = 0, mismatch = 0, other_verdicts = 0;
-  std::uint64_t fallbacks = 0;             // that legacy answered well
-  std::uint64_t held_bytes = 0;            // how often that limit cut a client off
-  std::vector<std::string> statuses;       // grpc-status (empty: none) of each answer a client saw the end of
+  std::uint64_t fallbacks = 0;        // that legacy answered well
+  std::uint64_t held_bytes = 0;       // how often that limit cut a client off
+  std::vector<std::string> statuses;  // grpc-status (empty: none) of each answer a client saw the end of
 };
 
 class RelaySessions {

@@ -45,6 +45,7 @@ for target in "${targets[@]}"; do
   mapfile -t seeds <"build/fuzz/tests/fuzz/$target.seeds"
   flags=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="build/fuzz/found/$target-"
          -print_final_stats=1 -verbosity=0)
+  if [ -f "tests/fuzz/$target.flags" ]; then mapfile -t -O ${#flags[@]} flags <"tests/fuzz/$target.flags"; fi
   if [ -f "tests/fuzz/$target.dict" ]; then flags+=(-dict="tests/fuzz/$target.dict"); fi
   log=build/fuzz/$target.log
   status=0
