@@ -12,6 +12,7 @@ std::string_view reason_of(ValueFault fault) {
     case ValueFault::kTooLong: return "identity_too_long";
     case ValueFault::kComma: return "identity_comma";
     case ValueFault::kControl: return "identity_control";
+    case ValueFault::kBlank: return "identity_blank";
     case ValueFault::kConflict: return "identity_conflict";
     case ValueFault::kNone: break;
   }
@@ -26,6 +27,7 @@ std::string_view sentence_of(ValueFault fault, bool metadata) {
     case ValueFault::kTooLong: return "is longer than 256 bytes";
     case ValueFault::kComma: return metadata ? "holds a comma; send exactly one value" : "holds a comma";
     case ValueFault::kControl: return "holds a control character";
+    case ValueFault::kBlank: return "begins or ends with a blank";
     case ValueFault::kConflict:
       return metadata ? "says another than the client certificate; leave it out" : "is not one: its names differ";
     case ValueFault::kNone: break;
@@ -58,7 +60,9 @@ ValueFault judge_identity_value(std::string_view value) noexcept {
   unsigned faults = 0;
   for (const char c : value) faults |= kByteFaults[static_cast<unsigned char>(c)];
   if ((faults & kControlByte) != 0) return ValueFault::kControl;
-  return (faults & kCommaByte) != 0 ? ValueFault::kComma : ValueFault::kNone;
+  if ((faults & kCommaByte) != 0) return ValueFault::kComma;
+  // A receiver may strip it (gRPC over HTTP/2, Custom-Metadata), and then it is another's name.
+  return value.front() == ' ' || value.back() == ' ' ? ValueFault::kBlank : ValueFault::kNone;
 }
 
 SoughtValue seek_value(MetadataView metadata, std::string_view name) noexcept {

@@ -36,8 +36,8 @@ struct RpcHead {
 struct Refusal {
   GrpcCode code = GrpcCode::kUnimplemented;
   // Static text: no_such_method, unlisted_method, marked_write, marked_unmanaged, tenant_missing, identity_repeated,
-  // identity_empty, identity_too_long, identity_comma, identity_control, identity_conflict (PERMISSION_DENIED: SANs
-  // that yield different values, or a SAN and metadata that do).
+  // identity_empty, identity_too_long, identity_comma, identity_control, identity_blank, identity_conflict
+  // (PERMISSION_DENIED: SANs that yield different values, or a SAN and metadata that do).
   std::string_view reason;
   std::string message;
 };

@@ -97,6 +97,7 @@ struct DiagnosticCode {
   X(kNarrowedOwner, "P143", "A rule narrowed by consumers or match gives a tenant's writes another owner.")          \
   X(kDataOwners, "P144", "Capabilities of one `data` give a tenant's writes to different owners.")                   \
   X(kFallbackToStaleLegacy, "P145", "`reads.fallback` asks legacy where new owns the writes.")                       \
+  X(kDataSidesSwapped, "P146", "Capabilities of one `data` call an upstream legacy here and new there.")              \
   X(kNoSuchPath, "P150", "No read of the capability has such a field in its response.")                              \
   X(kNotRepeated, "P151", "The field is not repeated, so it has no order.")                                          \
   X(kTestFails, "P160", "A test of the policy fails.")                                                               \

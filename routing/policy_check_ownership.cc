@@ -80,10 +80,24 @@ class OwnershipCheck {
                           "\" says " + (fed_back(first) ? "external" : "none"),
                       "the same entities are replicated one way: write it alike in both");
       }
+      for (std::size_t j = 0; j < i; ++j) same_sides(policy_.capabilities[group[j]], capability);
       if (!analysis_.tenants[group.front()].too_many_rules && !analysis_.tenants[group[i]].too_many_rules) {
         same_owners(group.front(), group[i]);
       }
     }
+  }
+
+  // The same side would be another upstream: an owner by side then says nothing of who owns the entity.
+  void same_sides(const CapabilitySpec& first, const CapabilitySpec& second) {
+    if (first.legacy.value == first.new_.value || second.legacy.value == second.new_.value) return;
+    if (first.legacy.value != second.new_.value && first.new_.value != second.legacy.value) return;
+    const bool is_new_here = first.legacy.value == second.new_.value;
+    const Text& here = is_new_here ? second.new_ : second.legacy;
+    report_.error(codes::kDataSidesSwapped, here.mark, yaml_path(second) + (is_new_here ? ".new" : ".legacy"),
+                  "upstream \"" + here.value + "\" is the " + (is_new_here ? "new" : "legacy") + " side here, but the " +
+                      (is_new_here ? "legacy" : "new") + " side of capability \"" + first.name.value + "\" (line " +
+                      std::to_string(first.mark.line) + ") of the same data \"" + second.data->value + '"',
+                  "one entity has one owner: both capabilities must call the same upstream legacy, and the same one new");
   }
 
   void same_owners(std::uint32_t a, std::uint32_t b) {

@@ -113,7 +113,7 @@ class DensePolicies {
 
   void add(OracleCall& call, const char* name, const std::string& value) {
     if (one_in(3)) return;
-    call.metadata.emplace_back(name, one_in(60) ? value + "," : one_in(60) ? "\t" : value);
+    call.metadata.emplace_back(name, one_in(60) ? value + "," : one_in(60) ? "\t" : one_in(60) ? value + " " : value);
     if (one_in(60)) call.metadata.emplace_back(name, value);
   }
 

@@ -10,7 +10,7 @@ namespace {
 using Value = std::optional<std::string>;
 
 // POLICY 3: an identity or attribute value that is repeated, empty, longer than 256 bytes, or holds a comma or control
-// character. Empty text: nothing is wrong.
+// character, or (stricter than POLICY) begins or ends with a blank. Empty text: nothing is wrong.
 std::string fault_of(const std::vector<std::string>& values) {
   if (values.size() > 1) return "repeated";
   const std::string& value = values.front();
@@ -20,6 +20,7 @@ std::string fault_of(const std::vector<std::string>& values) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return "control";
   }
   if (value.find(',') != std::string::npos) return "comma";
+  if (value.front() == ' ' || value.back() == ' ') return "blank";
   return "";
 }
 
