@@ -119,6 +119,8 @@ class H2Engine {
   // HEADERS and DATA put into the output so far; it wraps around.
   std::uint32_t content_frames() const noexcept { return content_frames_; }
   std::uint32_t peer_max_streams() const noexcept { return peer_max_streams_; }
+  // The largest header list that the peer said it takes (RFC 9113 6.5.2), counted as HeaderBlock::list_bytes() does.
+  std::uint32_t peer_header_list_bytes() const noexcept { return peer_header_list_bytes_; }
   bool goaway_sent() const noexcept { return goaway_sent_; }
   bool over() const noexcept { return over_; }
   // Ids left to us, as a client.
@@ -138,6 +140,8 @@ class H2Engine {
   void head_began();
   bool check_frame_header(const FrameHeader& frame);
   bool check_output();
+  // So much of what must be said at once comes to the output now.
+  void count_control(std::size_t bytes) noexcept;
   bool begin_data(const FrameHeader& frame);
   bool take_content(H2StreamBase& stream, std::uint32_t bytes);
   bool data_bytes(const std::uint8_t* bytes, std::size_t length);
@@ -226,6 +230,8 @@ class H2Engine {
   std::int64_t peer_initial_window_ = kDefaultWindowBytes;
   std::uint32_t peer_max_frame_ = kDefaultMaxFrameBytes;
   std::uint32_t peer_max_streams_ = 0xffff'ffff;
+  std::uint32_t peer_header_list_bytes_ = 0xffff'ffff;
+  std::size_t control_bytes_ = 0;  // of acknowledgements and resets, since the output was last empty
   std::uint32_t next_id_ = 1;
   std::uint32_t content_frames_ = 0;
   bool settings_received_ = false;

@@ -101,8 +101,15 @@ bool H2Engine::receive(std::string_view bytes, TimePoint now) {
   return !over_ && check_output();
 }
 
+void H2Engine::count_control(std::size_t bytes) noexcept {
+  if (out_.empty()) control_bytes_ = 0;
+  control_bytes_ += bytes;
+}
+
 bool H2Engine::check_output() {
-  if (role_ == Role::kClient || out_.size() <= limits_.control_output_bytes) return true;
+  // Towards an upstream most of what waits is the heads of other callers' requests, which are bounded elsewhere.
+  const std::size_t waits = role_ == Role::kClient ? control_bytes_ : out_.size();
+  if (waits <= limits_.control_output_bytes) return true;
   owner_.on_limit("control_output_bytes");
   return connection_error(H2Error::kEnhanceYourCalm, "control_output_bytes");
 }
@@ -156,7 +163,10 @@ bool H2Engine::on_frame(const FrameHeader& frame, const std::uint8_t* payload) {
         owner_.on_ping_ack(std::uint64_t{read_u32(payload)} << 32 | read_u32(payload + 4));
       } else {
         owner_.on_ping();
-        if (!over_) emit(FrameType::kPing, frame_flag::kAck, 0, text(payload, frame.length));
+        if (!over_) {
+          count_control(kFrameHeaderBytes + frame.length);
+          emit(FrameType::kPing, frame_flag::kAck, 0, text(payload, frame.length));
+        }
       }
       return !over_;
     case FrameType::kGoaway:
@@ -187,6 +197,7 @@ bool H2Engine::stream_error(std::uint32_t id, H2StreamBase* stream, H2Error erro
   if (!flood(errors_, limits_.stream_errors, "stream_errors")) return false;
   // An idle stream cannot be reset (5.1).
   if (stream == nullptr && idle(id)) return connection_error(error, "error on an idle stream");
+  count_control(kFrameHeaderBytes + 4);
   emit_u32(FrameType::kRstStream, id, static_cast<std::uint32_t>(error));
   owner_.on_stream_error(error);
   if (stream != nullptr) {
@@ -555,12 +566,14 @@ bool H2Engine::on_settings(const FrameHeader& frame, const std::uint8_t* payload
         // Larger ones are allowed, not owed: the default keeps turns between streams short.
         break;
       case SettingId::kMaxHeaderListSize:
-        break;  // advisory: the peer refuses what it does not want
+        peer_header_list_bytes_ = value;  // advisory: whoever opens a stream may ask
+        break;
     }
   }
   // Entries hold in their order (6.5.3): a window that overflows between two of them has overflowed.
   if (!set_peer_initial_window(highest_window) || !set_peer_initial_window(initial_window)) return false;
   settings_received_ = true;
+  count_control(kFrameHeaderBytes);
   emit(FrameType::kSettings, frame_flag::kAck, 0, {});
   owner_.on_settings();
   return !over_;

@@ -34,7 +34,8 @@ struct H2Limits {
   // waits for credit). Never hit as an error.
   std::size_t output_bytes = 128 * 1024;
   // The same for what must be answered at once (acknowledgements, resets): a peer that makes us write and does not read
-  // is cut off. Clients only: what waits for a slow upstream is mostly the heads of other callers' requests.
+  // is cut off. Of an upstream's connection only acknowledgements and resets count: what else waits there is the heads
+  // of other callers' requests.
   std::size_t control_output_bytes = 1024 * 1024;
   // Of calls' bytes that a worker holds since one end sends and the other does not take them. Beyond: the client whose
   // connection holds the most is told ENHANCE_YOUR_CALM and closed. The default (512 MiB of the whole facade, of which

@@ -55,10 +55,12 @@ HeadFacts check_request_head(const HeaderBlock& block) noexcept {
   unsigned seen = 0;
   bool regular = false;
   bool connect = false;
+  std::string_view authority;
   facts.malformed = true;
   for (const HeaderBlock::Field& field : block.fields()) {
     if (field.flaws != 0) return facts;
     if (is_pseudo(field.token)) {
+      if (field.token == HeaderToken::kAuthority) authority = field.value;
       if (regular || (seen & bit(field.token)) != 0) return facts;
       if (field.token > HeaderToken::kScheme) return facts;  // a response's, extended CONNECT's, or unknown
       if (field.token == HeaderToken::kPath && !valid_path(field.value)) return facts;
@@ -69,11 +71,18 @@ HeadFacts check_request_head(const HeaderBlock& block) noexcept {
     }
     regular = true;
     if (forbidden(field)) return facts;
+    if (field.token == HeaderToken::kHost) {
+      // 8.3.1: not another than :authority; and a second one would be another (RFC 9110 7.2).
+      if ((seen & bit(HeaderToken::kHost)) != 0) return facts;
+      if ((seen & bit(HeaderToken::kAuthority)) != 0 && field.value != authority) return facts;
+      seen |= bit(HeaderToken::kHost);
+    }
     if (field.token == HeaderToken::kContentLength && !read_content_length(field.value, facts.content_length))
       return facts;
   }
   constexpr unsigned kRequired = bit(HeaderToken::kMethod) | bit(HeaderToken::kScheme) | bit(HeaderToken::kPath);
   constexpr unsigned kConnect = bit(HeaderToken::kMethod) | bit(HeaderToken::kAuthority);
+  seen &= ~bit(HeaderToken::kHost);
   if (connect ? seen != kConnect : (seen & kRequired) != kRequired) return facts;
   facts.malformed = false;
   return facts;

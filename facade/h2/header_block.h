@@ -67,6 +67,7 @@ class HeaderBlock {
   Fields& fields();
   bool empty() const noexcept;
   // As RFC 9113 6.5.2 counts SETTINGS_MAX_HEADER_LIST_SIZE: name + value + 32 a field, of what was added.
+  static constexpr std::size_t kFieldOverheadBytes = 32;
   std::size_t list_bytes() const noexcept;
   void clear() noexcept;
 
@@ -74,7 +75,6 @@ class HeaderBlock {
   // Rest of an arena that outgrew its body: chunks, newest first.
   struct Overflow;
   static constexpr std::size_t kInlineBytes = 512;  // a traceparent, a timeout, a path and a few values set by policy
-  static constexpr std::size_t kFieldOverheadBytes = 32;
   // Fields, and an arena whose first part stands in the body: usually one pooled object, no further allocation.
   struct Body {
     Fields fields;

@@ -15,6 +15,7 @@ enum class StreamEnd : std::uint8_t {
   kNeverProcessed,  // REFUSED_STREAM, or beyond the last id of a GOAWAY: safe to send again
   kConnectionLost,  // the connection ended under it
   kConnectFailed,   // it never had a connection
+  kHeadTooLarge,    // never sent: the peer said that it takes no header list of this size
   kLocal,           // we reset it ourselves
 };
 

@@ -56,7 +56,24 @@ void UpstreamStream::send_headers(HeaderBlock head, bool end_stream) {
   upstream_->place(*this);
 }
 
+// Of what will be sent, field by field: asked only where the sum of all that was ever added is too large.
+bool UpstreamStream::head_fits(std::size_t limit) const noexcept {
+  std::size_t bytes = 0;
+  for (const HeaderBlock::Field& field : head_.fields()) {
+    if (!field.hidden) bytes += field.name.size() + field.value.size() + HeaderBlock::kFieldOverheadBytes;
+  }
+  return bytes <= limit;
+}
+
 bool UpstreamStream::attach(UpstreamConnection& connection) {
+  // gRPC's servers close the whole connection, with everybody's calls, when two such heads come at a time.
+  const std::size_t takes = connection.engine().peer_header_list_bytes();
+  if (head_.list_bytes() > takes && !head_fits(takes)) {
+    connection.on_limit("peer_header_list");
+    finish(StreamEnd::kHeadTooLarge, static_cast<std::uint32_t>(H2Error::kRefusedStream),
+           "header list larger than the upstream takes");
+    return true;
+  }
   const bool no_body = end_queued_ && body().empty() && !has_trailers_queued();
   if (!connection.engine().open_stream(*this, head_, no_body)) {
     connection.going_away_ = true;  // its stream ids are used up

@@ -65,6 +65,7 @@ class UpstreamStream
   bool attach(UpstreamConnection& connection);
   // Whether it may go on another connection, given how it ended here.
   bool repeatable(StreamEnd end) const noexcept;
+  bool head_fits(std::size_t limit) const noexcept;
   // Makes room in the upstream's limit.
   void uncount() noexcept;
   // Tells the events and deletes the stream.

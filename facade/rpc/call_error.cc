@@ -12,6 +12,8 @@ CallError error_of_stream_end(StreamEnd end, std::uint32_t error_code, std::stri
       return {GrpcCode::kUnavailable, origin, detail.empty() ? "stream refused" : std::string(detail)};
     case StreamEnd::kFinished:
       return {GrpcCode::kInternal, origin, "answer without an end"};
+    case StreamEnd::kHeadTooLarge:
+      return {GrpcCode::kResourceExhausted, ErrorOrigin::kFacade, std::string(detail)};
     case StreamEnd::kConnectionLost:
     case StreamEnd::kConnectFailed:
     case StreamEnd::kLocal:

@@ -68,4 +68,14 @@ void prepare_forward_head(HeaderBlock& head, const ForwardHead& how) {
   }
 }
 
+void prepare_forward_trailers(HeaderBlock& trailers, const UpstreamInfo& upstream, std::string_view override_metadata) {
+  for (HeaderBlock::Field& field : trailers.fields()) {
+    const bool ours = field.token == HeaderToken::kFicus || field.token == HeaderToken::kForwardedClientCert ||
+                      field.token == HeaderToken::kHost;
+    if (ours || (!override_metadata.empty() && field.name == override_metadata)) field.hidden = true;
+  }
+  for (const std::string& name : upstream.metadata_remove) trailers.remove(name);
+  for (const auto& [name, value] : upstream.metadata_set) trailers.remove(name);
+}
+
 }  // namespace ficus

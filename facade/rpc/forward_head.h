@@ -31,4 +31,7 @@ struct ForwardHead {
 // Edits `head` in place. Pseudo-header fields (but for an `authority` of the upstream's), `te`, content-type, repeated keys and their order stay as they came.
 void prepare_forward_head(HeaderBlock& head, const ForwardHead& how);
 
+// The same for a client's trailers, which some servers read like the head: what would be dropped there is dropped here.
+void prepare_forward_trailers(HeaderBlock& trailers, const UpstreamInfo& upstream, std::string_view override_metadata);
+
 }  // namespace ficus

@@ -243,12 +243,17 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
   if (request_ended_ && tap_ != nullptr) tap_->on_request_end();
 }
 
+std::string_view RpcCall::override_metadata() const {
+  if (plan_.capability == kNoIndex) return {};
+  return routes_->table->capabilities()[plan_.capability].override_metadata;
+}
+
 void RpcCall::edit_head(HeaderBlock& head, std::uint16_t upstream, std::string_view traceparent) {
   const RouteTable& table = *routes_->table;
   ForwardHead how;
   how.upstream = &table.upstreams()[upstream];
   how.peer = forwarded_peer(*how.upstream);
-  if (plan_.capability != kNoIndex) how.override_metadata = table.capabilities()[plan_.capability].override_metadata;
+  how.override_metadata = override_metadata();
   how.marked = plan_.marked;
   how.trace = &trace_;
   how.traceparent = traceparent;
@@ -330,6 +335,7 @@ void RpcCall::on_end(HeaderBlock* trailers) {
     return;
   }
   if (trailers != nullptr) {
+    prepare_forward_trailers(*trailers, routes_->table->upstreams()[upstream_index_], override_metadata());
     upstream_->send_trailers(std::move(*trailers));
   } else {
     upstream_->send_end();

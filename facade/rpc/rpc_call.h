@@ -98,6 +98,7 @@ class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Poo
   void count_unrepeated(std::string_view why);
 
   // What this leg changes in the request's head.
+  std::string_view override_metadata() const;  // of the capability; empty: none
   void edit_head(HeaderBlock& head, std::uint16_t upstream, std::string_view traceparent);
   // Answers in the facade's own name. Nothing is sent if an answer was complete already.
   void fail_call(const CallError& error, std::string_view message);

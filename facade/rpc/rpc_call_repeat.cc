@@ -67,7 +67,7 @@ bool RpcCall::hold_failure(const UpstreamStream& stream, const CallError& error,
   read.answer = {};
   read.answer.status = error.grpc_code;
   read.answer.error = error;
-  read.answer.reached = end != StreamEnd::kConnectFailed;
+  read.answer.reached = end != StreamEnd::kConnectFailed && end != StreamEnd::kHeadTooLarge;
   return ask_again(&stream);
 }
 

@@ -86,6 +86,9 @@ void ShadowCall::on_closed(StreamEnd end, std::uint32_t error_code, std::string_
       answer_.fail(Observation::End::kFailed, grpc_code_of_reset(error_code),
                    "stream reset (" + http2_error_name(error_code) + ")");
       break;
+    case StreamEnd::kHeadTooLarge:
+      answer_.fail(Observation::End::kFailed, GrpcCode::kResourceExhausted, detail);
+      break;
     case StreamEnd::kNeverProcessed:
       answer_.fail(Observation::End::kFailed, GrpcCode::kUnavailable, "stream refused");
       break;

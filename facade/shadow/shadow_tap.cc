@@ -64,10 +64,15 @@ void ShadowTap::on_request_end() {
     give_up(messages_ == 0 ? "no_message" : "incomplete_message");
     return;
   }
+  waiting_ = true;
   lane_.worker.after_flush(std::shared_ptr<AfterFlush>(shared_from_this(), this));
 }
 
 void ShadowTap::after_flush() {
+  if (std::exchange(waiting_, false)) settle_request();
+}
+
+void ShadowTap::settle_request() {
   if (settled_) return;
   // Not in the share after all: not a shadow that failed to begin, so not counted as one.
   if (!setup_.origin->settle(std::string_view(request_).substr(kGrpcPrefixBytes), request_[0] == 1)) return drop();
@@ -196,7 +201,8 @@ void ShadowTap::shadow_done(Observation seen, std::size_t charge) {
   compare_if_both();
 }
 
-bool ShadowTap::has_answer_for_client() const noexcept {
+bool ShadowTap::has_answer_for_client() {
+  if (setup_.keep_answer && !primary_over_) after_flush();
   if (!setup_.keep_answer || !begun_ || primary_over_) return false;
   return call_ != nullptr || (shadow_ && shadow_->end == Observation::End::kAnswered);
 }

@@ -95,8 +95,9 @@ class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private AfterF
   void on_primary_failed(Observation::End end, GrpcCode status, std::string_view detail);
 
   // ---- the shadow's answer, for a client that the primary failed (ShadowSetup::keep_answer) ----
-  // It is on its way or has come, and can be passed on as far as is known.
-  bool has_answer_for_client() const noexcept;
+  // It is on its way or has come, and can be passed on as far as is known. A shadow that only waits for the flush begins
+  // now.
+  bool has_answer_for_client();
   // Before the primary's end is told. `taker` is called at once or when the answer comes, unless forget_taker().
   // Precondition: has_answer_for_client().
   void give_answer_to(ShadowAnswerTaker& taker);
@@ -108,6 +109,7 @@ class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private AfterF
   void on_message_begin(bool compressed, std::uint32_t length) override;
   void on_message_bytes(std::string_view) override {}
   void on_message_end() override { ++whole_messages_; }
+  void settle_request();  // whether the whole request becomes a shadow
   void drop();  // no shadow of this call
   void give_up(std::string_view reason);  // and it is counted
   void begin();
@@ -122,6 +124,7 @@ class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private AfterF
   std::string request_;         // prefix and message, as they came
   unsigned messages_ = 0;
   unsigned whole_messages_ = 0;
+  bool waiting_ = false;        // for the flush, with a whole request
   bool settled_ = false;        // begun, or given up
   bool begun_ = false;
   bool counted_ = false;        // the one verdict was handed over

@@ -308,6 +308,8 @@ TEST_F(RelayHeadsTest, MalformedHeadsEndTheirStreamOnly) {
       grpc_request(kPath, {{"x-nul", std::string("a\0b", 3)}}),
       grpc_request(kPath, {{"x-newline", "a\r\nb: c"}}),
       grpc_request(kPath, {{"", "no name"}}),
+      grpc_request(kPath, {{"host", "elsewhere.test"}}),
+      without(grpc_request(kPath, {{"host", "one.test"}, {"host", "one.test"}}), ":authority"),
   };
   for (const HeaderList& head : heads) {
     const RawH2::Stream got = refused(head);
@@ -315,6 +317,31 @@ TEST_F(RelayHeadsTest, MalformedHeadsEndTheirStreamOnly) {
     if (client_->state().closed) client_ = RawH2::connect(ficus_->address());
   }
   EXPECT_FALSE(arrives({}).empty());
+}
+
+// gRPC's own servers say 8 KiB, and close the connection with everybody's calls when two such heads come at a time.
+TEST_F(RelayHeadsTest, AHeadLargerThanTheUpstreamTakesNeverReachesIt) {
+  constexpr std::uint16_t kMaxHeaderListSize = 6;
+  RawH2::Options options;
+  options.settings = {{kMaxHeaderListSize, 2000}};
+  RawUpstream picky(options);
+  ficus_ = start_ficus(pass_through_policy(picky.address()));
+  client_ = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(client_);
+  for (int round = 0; round < 2; ++round) {
+    const std::uint32_t small = client_->open(grpc_request(kPath, {{"x-small", std::string(1000, 's')}}), true);
+    const auto came = picky.next_request();
+    ASSERT_TRUE(came);
+    EXPECT_TRUE(find_header(came->head, "x-small")) << "the large one reached the upstream";
+    came->connection->send_headers(came->stream, grpc_response({{"grpc-status", "0"}}), true);
+    ASSERT_TRUE(client_->wait_over(small));
+    EXPECT_EQ(grpc_status(client_->stream(small)), "0");
+    const std::uint32_t large = client_->open(grpc_request(kPath, {{"x-large", std::string(2000, 'l')}}), true);
+    ASSERT_TRUE(client_->wait_over(large));
+    EXPECT_EQ(grpc_status(client_->stream(large)), "8");
+  }
+  EXPECT_EQ(picky.connections().size(), 1u) << "a connection was lost";
+  EXPECT_TRUE(ficus_->wait_metric("ficus_upstream_limit_hits_total", {{"limit", "peer_header_list"}, {"role", "primary"}}, 2));
 }
 
 TEST_F(RelayHeadsTest, AHeadThatWasNeverWholeIsNoCallAndHasNoLatency) {

@@ -208,7 +208,7 @@ class Side : public H2Engine::Owner {
 
   H2StreamBase* on_new_stream() override { return &make(); }
   void on_stream_gone(H2StreamBase& base, StreamEnd end, std::uint32_t code) override {
-    static constexpr const char* kEnds[] = {"finished", "reset", "never processed", "lost", "failed", "local"};
+    static constexpr const char* kEnds[] = {"finished", "reset", "never processed", "lost", "failed", "too large", "local"};
     auto& stream = static_cast<Stream&>(base);
     stream.gone_told = true;
     for (std::size_t i = 0; i < made.size(); ++i) {

@@ -24,6 +24,8 @@ TEST(CallErrorTest, EveryEndBecomesTheStatusTheDocumentNames) {
       {StreamEnd::kNeverProcessed, H2Error::kRefusedStream, "going away", GrpcCode::kUnavailable, "going away"},
       {StreamEnd::kConnectionLost, H2Error::kCancel, "connection reset", GrpcCode::kUnavailable, "connection reset"},
       {StreamEnd::kConnectionLost, H2Error::kCancel, "", GrpcCode::kUnavailable, "connection closed"},
+      {StreamEnd::kHeadTooLarge, H2Error::kRefusedStream, "header list larger than the upstream takes",
+       GrpcCode::kResourceExhausted, "header list larger than the upstream takes"},
       {StreamEnd::kConnectFailed, H2Error::kConnectError, "connection refused", GrpcCode::kUnavailable, "connection refused"},
       {StreamEnd::kFinished, H2Error::kNoError, "", GrpcCode::kInternal, "answer without an end"},
   };
@@ -31,7 +33,7 @@ TEST(CallErrorTest, EveryEndBecomesTheStatusTheDocumentNames) {
     const CallError error = error_of_stream_end(row.end, static_cast<std::uint32_t>(row.code), row.detail, ErrorOrigin::kNew);
     EXPECT_EQ(error.grpc_code, row.want) << row.want_detail;
     EXPECT_EQ(error.detail, row.want_detail);
-    EXPECT_EQ(error.origin, ErrorOrigin::kNew);
+    EXPECT_EQ(error.origin, row.end == StreamEnd::kHeadTooLarge ? ErrorOrigin::kFacade : ErrorOrigin::kNew);
   }
 }
 

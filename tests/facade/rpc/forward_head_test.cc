@@ -136,5 +136,14 @@ TEST_F(ForwardHeadTest, TheOverrideIsAlwaysRemoved) {
   EXPECT_FALSE(head.find("x-side"));
 }
 
+TEST_F(ForwardHeadTest, WhatAClientMayNotSayInItsHeadItMayNotSayInItsTrailers) {
+  HeaderBlock trailers = block_of({{"x-end", "mine"}, {"x-forwarded-client-cert", "Hash=forged"}, {"x-ficus-shadow", "1"},
+                                   {"host", "elsewhere"}, {"x-side", "new;token"}, {"x-api-key", "forged"}, {"cookie", "c"}});
+  upstream_.metadata_set = {{"x-api-key", "ours"}};
+  upstream_.metadata_remove = {"cookie"};
+  prepare_forward_trailers(trailers, upstream_, "x-side");
+  EXPECT_EQ(visible(trailers), (Fields{{"x-end", "mine"}}));
+}
+
 }  // namespace
 }  // namespace ficus
