@@ -15,7 +15,8 @@
 namespace ficus {
 
 // The one value a metadata name has in a call, or what is wrong with it. POLICY 3: repeated, empty, longer than
-// 256 bytes, holding a comma or a control character; or another than one that has as much right or more (a conflict).
+// 256 bytes, holding a comma or a control character, beginning or ending with a blank (stricter than POLICY: see
+// judge_identity_value); or another than one that has as much right or more (a conflict).
 enum class ValueFault : std::uint8_t { kNone, kRepeated, kEmpty, kTooLong, kComma, kControl, kBlank, kConflict };
 inline constexpr std::size_t kMaxIdentityBytes = 256;
 

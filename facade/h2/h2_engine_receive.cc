@@ -101,10 +101,7 @@ bool H2Engine::receive(std::string_view bytes, TimePoint now) {
   return !over_ && check_output();
 }
 
-void H2Engine::count_control(std::size_t bytes) noexcept {
-  if (out_.empty()) control_bytes_ = 0;
-  control_bytes_ += bytes;
-}
+void H2Engine::count_control(std::size_t bytes) noexcept { control_bytes_ += bytes; }
 
 bool H2Engine::check_output() {
   // Towards an upstream most of what waits is the heads of other callers' requests, which are bounded elsewhere.

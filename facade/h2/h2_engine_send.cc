@@ -187,6 +187,8 @@ void H2Engine::make_ready(H2StreamBase& stream) {
 }
 
 void H2Engine::pump() {
+  // Here and not where they are counted: by then the turn's heads may stand in the output already, turn after turn.
+  if (out_.empty()) control_bytes_ = 0;
   while (!ready_.empty() && connection_send_window_ > 0 && out_.size() < limits_.output_bytes) {
     H2StreamBase& stream = ready_.front();
     ready_.pop_front();

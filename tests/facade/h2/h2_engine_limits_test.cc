@@ -191,6 +191,18 @@ TEST(H2EngineLimitsTest, AnUpstreamThatAsksForAcknowledgementsAndTakesNoneIsCutO
   }
 }
 
+TEST(H2EngineLimitsTest, AcknowledgementsThatWereTakenDoNotCountHoweverBusyTheConnection) {
+  H2Limits limits;
+  limits.control_output_bytes = 1000;
+  Side side(kClient, limits);
+  side.begin();
+  for (int turn = 0; turn < 1000; ++turn) {
+    side.open();  // its head stands in the output when the PING comes
+    ASSERT_TRUE(side.feed(frame(FrameType::kPing, 0, 0, "12345678"))) << "turn " << turn;
+    side.take_bytes();
+  }
+}
+
 TEST(H2EngineLimitsTest, HeadsThatWaitForAnUpstreamAreNoReasonToCutItOff) {
   H2Limits limits;
   limits.control_output_bytes = 1000;
