@@ -6,7 +6,6 @@
 #include <cerrno>
 
 #include "facade/metrics/families.h"
-#include "facade/net/lingering_close.h"
 #include "facade/net/recycled_handler.h"
 #include "facade/net/worker.h"
 
@@ -50,9 +49,7 @@ bool H2Connection::shake_hands() {
   const std::string_view why = tls_->error_class().empty() ? tls_class::kClosedInHandshake : tls_->error_class();
   on_tls(why);
   // The alert that says why must reach the peer: no reset behind it.
-  tcp::socket socket = std::move(socket_);
-  close(why);
-  LingeringClose::begin(std::move(socket));
+  close_lingering(why);
   return false;
 }
 
@@ -191,10 +188,17 @@ void H2Connection::on_readable() {
 void H2Connection::close_politely(std::string_view detail) {
   flush();
   if (closed_) return;
-  const bool all_out = engine_.out().empty();
-  tcp::socket socket = all_out ? std::move(socket_) : tcp::socket(worker_.io());
+  if (engine_.out().empty()) {
+    close_lingering(detail);
+  } else {
+    close(detail);
+  }
+}
+
+void H2Connection::close_lingering(std::string_view detail) {
+  if (tls_ != nullptr && !handshaking_) tls_->close_notify();
+  linger(std::move(socket_));  // first: between the two the worker would seem to have one connection less
   close(detail);
-  if (all_out) LingeringClose::begin(std::move(socket));
 }
 
 void H2Connection::schedule_flush() {
@@ -209,6 +213,7 @@ void H2Connection::flush() {
   engine_.flushed();
   engine_.reap();
   if (closed_ || writing_ || handshaking_) return;
+  if (engine_.goaway_sent()) on_flush_going_away();
   OutBuffer& out = engine_.out();
   for (;;) {
     engine_.pump();
@@ -227,9 +232,10 @@ void H2Connection::flush() {
   }
   out.release_if_empty();
   engine_.reap();
-  // Where the engine is over, close_politely() follows and lingers.
+  // Where the engine is over, close_politely() follows. What a peer sent before it read our GOAWAY would meet a closed
+  // socket, and the reset could reach it before our words: it could not know that its call was never taken.
   if (!closed_ && !engine_.over() && engine_.goaway_sent() && engine_.streams() == 0 && out.empty() && may_close())
-    close("connection closed");
+    close_lingering("connection closed");
 }
 
 void H2Connection::wait_writable() {

@@ -53,11 +53,18 @@ class H2Connection : public std::enable_shared_from_this<H2Connection>, protecte
   // peer gets a chance to read it. Not from inside the engine's events: there the reading loop does it.
   void close_politely(std::string_view detail);
 
+  // Closes, but leaves what was written to be read by the peer; see LingeringClose.
+  void close_lingering(std::string_view detail);
+
   // ---- what the two kinds do differently, beside H2Engine::Owner ----
   // The connection is being closed: give every stream its on_closed.
   virtual void on_closing(std::string_view detail) = 0;
   // Whether a connection without streams, on which GOAWAY was said, may be closed now.
   virtual bool may_close() const = 0;
+  // All that came in this turn is taken, and what was said is about to go out; only once GOAWAY was said.
+  virtual void on_flush_going_away() {}
+  // Takes the socket of a connection that is over but whose peer must still read our last words.
+  virtual void linger(tcp::socket socket) = 0;
   // Bytes came.
   virtual void on_bytes() {}
   // The handshake of TLS is over. `failed`: its class (tls_class), and the connection is closed next; empty: it is

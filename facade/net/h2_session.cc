@@ -64,7 +64,15 @@ void H2Session::on_stream_gone(H2StreamBase& base, StreamEnd end, std::uint32_t 
 }
 
 void H2Session::on_ping_ack(std::uint64_t opaque) {
-  if (opaque == kDrainPing && drain_ == Drain::kNoticeSent) finish_drain();
+  if (opaque != kDrainPing || drain_ != Drain::kNoticeSent) return;
+  drain_ = Drain::kNoticeHeeded;
+  schedule_flush();
+}
+
+// Not as soon as the acknowledgement is read: gRPC writes it ahead of the heads of calls that it began before it read
+// our notice, and those are in the same read. Beyond the last id they would have to be sent again.
+void H2Session::on_flush_going_away() {
+  if (drain_ == Drain::kNoticeHeeded) finish_drain();
 }
 
 void H2Session::begin_drain() {

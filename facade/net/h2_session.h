@@ -82,7 +82,9 @@ class H2Session : public H2Connection {
   void on_stream_error(H2Error error) override;
   void on_closing(std::string_view detail) override;
   void on_tls(std::string_view failed) override;
-  bool may_close() const override { return drain_ != Drain::kNoticeSent; }
+  bool may_close() const override { return drain_ == Drain::kNo || drain_ == Drain::kGoawaySent; }
+  void on_flush_going_away() override;
+  void linger(tcp::socket socket) override { worker_.linger(std::move(socket)); }
   void finish_drain();
 
   // ---- ClientManners (h2_session_manners.cc)
@@ -104,7 +106,7 @@ class H2Session : public H2Connection {
 
   // If a peer never acknowledges the PING, the second GOAWAY goes out after this long all the same.
   static constexpr std::chrono::milliseconds kDrainNotice{1000};
-  enum class Drain : std::uint8_t { kNo, kNoticeSent, kGoawaySent } drain_ = Drain::kNo;
+  enum class Drain : std::uint8_t { kNo, kNoticeSent, kNoticeHeeded, kGoawaySent } drain_ = Drain::kNo;
   struct MannersTimer final : Timer {
     explicit MannersTimer(H2Session& s) : session(s) {}
     void on_timer() override { session.look_after(); }

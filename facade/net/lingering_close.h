@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 
 #include "facade/net/asio.h"
@@ -16,12 +17,14 @@ class LingeringClose : public std::enable_shared_from_this<LingeringClose> {
   static constexpr std::chrono::milliseconds kTime{1000};
   static constexpr std::size_t kBytes = 256 * 1024;
 
-  static void begin(tcp::socket socket) {
-    std::shared_ptr<LingeringClose>(new LingeringClose(std::move(socket)))->start();
+  // `on_gone`: called once, when the socket is closed; not where the loop is stopped before.
+  static void begin(tcp::socket socket, std::function<void()> on_gone) {
+    std::shared_ptr<LingeringClose>(new LingeringClose(std::move(socket), std::move(on_gone)))->start();
   }
 
  private:
-  explicit LingeringClose(tcp::socket socket) : socket_(std::move(socket)), timer_(socket_.get_executor()) {}
+  LingeringClose(tcp::socket socket, std::function<void()> on_gone)
+      : socket_(std::move(socket)), timer_(socket_.get_executor()), on_gone_(std::move(on_gone)) {}
   void start() {
     error_code ignored;
     socket_.shutdown(tcp::socket::shutdown_send, ignored);
@@ -29,6 +32,7 @@ class LingeringClose : public std::enable_shared_from_this<LingeringClose> {
     timer_.async_wait([self = shared_from_this()](error_code) {
       error_code closed;
       self->socket_.close(closed);
+      self->on_gone_();
     });
     read_on();
   }
@@ -44,6 +48,7 @@ class LingeringClose : public std::enable_shared_from_this<LingeringClose> {
   }
   tcp::socket socket_;
   asio::steady_timer timer_;
+  std::function<void()> on_gone_;
   std::array<char, 2048> bytes_;
   std::size_t read_ = 0;
 };

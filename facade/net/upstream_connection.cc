@@ -4,6 +4,7 @@
 
 #include "facade/base/check.h"
 #include "facade/metrics/families.h"
+#include "facade/net/lingering_close.h"
 #include "facade/net/upstream.h"
 
 namespace ficus {
@@ -154,6 +155,10 @@ void UpstreamConnection::on_limit(std::string_view name) {
   const auto pool = pool_.lock();
   const std::string_view role = pool != nullptr ? pool->role() : "";
   worker_.metrics().counter(families::kUpstreamLimits, {upstream_name_, role, name}).add();
+}
+
+void UpstreamConnection::linger(tcp::socket socket) {
+  LingeringClose::begin(std::move(socket), [] {});
 }
 
 void UpstreamConnection::on_closing(std::string_view detail) {

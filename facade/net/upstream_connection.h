@@ -46,6 +46,7 @@ class UpstreamConnection : public H2Connection {
   void on_tls(std::string_view failed) override;
   void on_limit(std::string_view name) override;
   bool may_close() const override { return true; }
+  void linger(tcp::socket socket) override;
   void end_or_repeat(UpstreamStream& stream, StreamEnd end, std::uint32_t error_code, std::string_view detail);
 
   std::weak_ptr<EndpointPool> pool_;

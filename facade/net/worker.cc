@@ -4,6 +4,7 @@
 
 #include "facade/base/log.h"
 #include "facade/net/h2_session.h"
+#include "facade/net/lingering_close.h"
 #include "facade/net/recycled_handler.h"
 
 namespace ficus {
@@ -54,6 +55,11 @@ void Worker::add_session(std::shared_ptr<H2Session> session) { sessions_.insert(
 
 void Worker::remove_session(const std::shared_ptr<H2Session>& session) {
   if (sessions_.erase(session) != 0) client_connections_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Worker::linger(tcp::socket socket) {
+  client_connections_.fetch_add(1, std::memory_order_relaxed);
+  LingeringClose::begin(std::move(socket), [this] { client_connections_.fetch_sub(1, std::memory_order_relaxed); });
 }
 
 void Worker::flush_later(std::shared_ptr<H2Connection> connection) {

@@ -92,6 +92,9 @@ class Worker {
   }
   void add_session(std::shared_ptr<H2Session> session);
   void remove_session(const std::shared_ptr<H2Session>& session);
+  // Takes the socket of a client whose connection is over; it counts as a connection until it is closed (see
+  // LingeringClose), so that a drain lasts as long.
+  void linger(tcp::socket socket);
   // Tells every client to go away (RFC 9113 6.8) and closes each connection when its last stream ended.
   void begin_drain();
   bool draining() const noexcept { return draining_; }

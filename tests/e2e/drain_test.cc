@@ -3,8 +3,7 @@
 
 #include <regex>
 
-#include "tests/e2e/relay_fixture.h"
-#include "tests/support/raw_h2.h"
+#include "tests/e2e/hostile_fixture.h"
 
 namespace ficus::e2e {
 namespace {
@@ -98,6 +97,45 @@ TEST(DrainTest, GoawayComesTwice) {
   ASSERT_TRUE(client->wait_over(first));
   EXPECT_EQ(client->stream(first).data, grpc_frame("finished"));
   EXPECT_TRUE(client->wait_closed());
+  EXPECT_EQ(ficus->wait_exit(), 0);
+}
+
+TEST(DrainTest, ACallInOneWriteWithTheAcknowledgedNoticeIsTaken) {
+  // As gRPC's client writes: the acknowledgement ahead of the heads of calls that it began before it read the notice.
+  RawUpstream upstream;
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.drain_seconds = 30});
+  RawH2::Options mute;
+  mute.answer = false;
+  const auto client = RawH2::connect(ficus->address(), mute);
+  ASSERT_TRUE(client->wait([](const RawH2::State& s) { return s.settings > 0; }));
+  ficus->signal(SIGTERM);
+  ASSERT_TRUE(client->wait([](const RawH2::State& s) { return !s.goaways.empty(); }));
+  ASSERT_EQ(client->state().pings, 1u);
+  client->send_bytes(h2_frame(kPing, kAck, 0, client->state().last_ping) +
+                     h2_frame(kHeaders, kEndHeaders | kEndStream, 1, literals(grpc_request(kPath))));
+  const auto request = upstream.next_request();
+  ASSERT_TRUE(request) << "not taken";
+  ASSERT_TRUE(client->wait([](const RawH2::State& s) { return s.goaways.size() == 2; }));
+  EXPECT_EQ(client->state().goaways[1].last_stream, 1u);
+  request->connection->send_headers(request->stream, grpc_response({{"grpc-status", "0"}}), true);
+  ASSERT_TRUE(client->wait_over(1));
+  EXPECT_EQ(find_header(client->stream(1).blocks.at(0), "grpc-status"), "0");
+  EXPECT_EQ(ficus->wait_exit(), 0);
+}
+
+TEST(DrainTest, WhatCrossesTheLastGoawayMeetsNoResetThatCouldOvertakeIt) {
+  ScriptedUpstream upstream;
+  const auto ficus = start_ficus(pass_through_policy(upstream.address()), {.drain_seconds = 30});
+  const auto client = RawH2::connect(ficus->address());
+  ASSERT_TRUE(client->wait([](const RawH2::State& s) { return s.settings > 0; }));
+  ficus->signal(SIGTERM);
+  ASSERT_TRUE(client->wait([](const RawH2::State& s) { return s.closed; }));  // said all, and reads on
+  EXPECT_EQ(client->state().goaways.size(), 2u);
+  EXPECT_TRUE(client->send_bytes(h2_frame(kHeaders, kEndHeaders | kEndStream, 1, literals(grpc_request(kPath)))));
+  EXPECT_TRUE(stays([&] { return client->send_bytes(h2_frame(kPing, kNoFlags, 0, "12345678")); },
+                    std::chrono::milliseconds(200)))
+      << "the socket was closed while a call could still be on its way";
+  client->close();
   EXPECT_EQ(ficus->wait_exit(), 0);
 }
 

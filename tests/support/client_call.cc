@@ -29,13 +29,15 @@ void keep_callback_queue() {
   static_cast<void>(forever);
 }
 
+enum class Retries { kNone, kDefault };
+
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address,
                                             const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-                                            grpc::ChannelArguments arguments) {
+                                            grpc::ChannelArguments arguments, Retries retries = Retries::kNone) {
   keep_callback_queue();
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  if (retries == Retries::kNone) arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
   return grpc::CreateCustomChannel("ipv4:" + address, credentials, arguments);
@@ -45,6 +47,10 @@ std::shared_ptr<grpc::Channel> make_channel(const std::string& address,
 
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address, grpc::ChannelArguments arguments) {
   return make_channel(address, grpc::InsecureChannelCredentials(), std::move(arguments));
+}
+
+std::shared_ptr<grpc::Channel> make_retrying_channel(const std::string& address) {
+  return make_channel(address, grpc::InsecureChannelCredentials(), {}, Retries::kDefault);
 }
 
 std::shared_ptr<grpc::Channel> make_tls_channel(const std::string& address, const ClientTls& tls,

@@ -20,6 +20,10 @@ namespace ficus::e2e {
 // A channel with connections of its own, no proxy from the environment, no retries, no limit on message size.
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address, grpc::ChannelArguments arguments = {});
 
+// The same, but with gRPC's own retries, as a client has that sets nothing: a call that was never taken, by the server's
+// word (GOAWAY, REFUSED_STREAM) or since its connection was gone, is sent again.
+std::shared_ptr<grpc::Channel> make_retrying_channel(const std::string& address);
+
 // How a client speaks TLS.
 struct ClientTls {
   std::string ca_pem;              // whom to trust

@@ -366,6 +366,7 @@ void RawH2::on_frame(std::uint8_t type, std::uint8_t flags, std::uint32_t id, st
       case kPing:
         ack_ping = (flags & kAck) == 0;
         ++(ack_ping ? state_.pings : state_.ping_acks);
+        if (ack_ping) state_.last_ping = payload;
         break;
       case kGoaway:
         state_.goaways.push_back({get32(payload) & 0x7fffffffu, get32(std::string_view(payload).substr(4)),

@@ -116,7 +116,8 @@ class RawH2 {
     std::map<std::uint16_t, std::uint32_t> peer_settings;
     std::size_t settings = 0, settings_acks = 0, pings = 0, ping_acks = 0, frames = 0;
     std::uint64_t data_bytes = 0;
-    bool closed = false;  // the peer closed or reset the connection
+    std::string last_ping;  // the payload of the peer's latest
+    bool closed = false;    // the peer closed or reset the connection
   };
 
   // As a client. nullptr: refused.
