@@ -11,6 +11,7 @@
 #include <optional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace ficus {
 namespace {
@@ -18,24 +19,6 @@ namespace {
 using Kind = FileError::Kind;
 
 constexpr int kMaxLinks = 40;  // as the kernel's own limit, path_resolution(7)
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& that) noexcept : fd_(std::exchange(that.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& that) noexcept {
-    std::swap(fd_, that.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  bool ok() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 FileError error_of(int number) {
   const Kind kind = number == ENOENT || number == ENOTDIR ? Kind::kMissing : Kind::kUnreadable;
@@ -77,7 +60,7 @@ std::optional<FileError> refuse_irregular(mode_t mode) {
 // O_NONBLOCK: should the name have become a FIFO since it was looked at, opening it must not wait for a writer.
 constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
-Result<FileContent, FileError> read_open_file(const Descriptor& file, std::size_t limit_bytes) {
+Result<FileContent, FileError> read_open_file(const UniqueFd& file, std::size_t limit_bytes) {
   struct stat before {};
   if (::fstat(file.get(), &before) != 0) return fail(error_of(errno));
   if (auto refused = refuse_irregular(before.st_mode)) return fail(*std::move(refused));
@@ -121,9 +104,39 @@ void prepend_parts(std::deque<std::string>& todo, std::string_view path) {
 
 FileError outside(std::string why) { return {Kind::kOutside, std::move(why)}; }
 
+}  // namespace
+
+FileStamp stamp_of(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? stamp_from(status) : FileStamp{};
+}
+
+PolicyDirectory::PolicyDirectory(const std::string& directory)
+    : directory_(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)), open_error_(directory_ ? 0 : errno) {}
+
+Result<FileContent, FileError> PolicyDirectory::read_policy(const std::string& name, std::size_t limit_bytes) {
+  const auto beneath = open_beneath(name);
+  if (beneath) return read_open_file(*beneath, limit_bytes);
+  if (beneath.error().kind != Kind::kOutside) return fail(beneath.error());
+  // Looked at before it is opened: opening a device or a FIFO can have effects of its own.
+  struct stat status {};
+  if (::fstatat(directory_.get(), name.c_str(), &status, 0) != 0) return fail(error_of(errno));
+  if (auto refused = refuse_irregular(status.st_mode)) return fail(*std::move(refused));
+  const UniqueFd file(::openat(directory_.get(), name.c_str(), kReadFlags));
+  if (!file) return fail(error_of(errno));
+  return read_open_file(file, limit_bytes);
+}
+
+Result<FileContent, FileError> PolicyDirectory::read_beneath(const std::string& name, std::size_t limit_bytes) {
+  const auto file = open_beneath(name);
+  if (!file) return fail(file.error());
+  return read_open_file(*file, limit_bytes);
+}
+
 // Resolves `name` by hand: openat2(RESOLVE_BENEATH) would do, but it is missing before Linux 5.6 and filtered in many
-// containers, and a second way of resolving is one more that can be wrong.
-Result<Descriptor, FileError> open_beneath(const std::string& directory, const std::string& name) {
+// containers, and a second way of resolving is one more that can be wrong. Nor would it read each link only once.
+Result<UniqueFd, FileError> PolicyDirectory::open_beneath(const std::string& name) {
+  if (!directory_) return fail(error_of(open_error_));
   std::deque<std::string> todo;
   prepend_parts(todo, name);
   if (name.empty() || name.find('\0') != std::string::npos || todo.empty()) return fail(outside("is not a file name"));
@@ -132,28 +145,22 @@ Result<Descriptor, FileError> open_beneath(const std::string& directory, const s
     if (part == "..") return fail(outside("leads above the policy's directory"));
   }
 
-  std::vector<Descriptor> inside;  // from the directory down; ".." in a link climbs along these, never the disk's own
-  inside.emplace_back(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!inside.back().ok()) return fail(error_of(errno));
+  std::vector<UniqueFd> inside;  // from the directory down; ".." in a link climbs along these, never the disk's own
   int links = 0;
   while (!todo.empty()) {
     const std::string part = std::move(todo.front());
     todo.pop_front();
     if (part == "..") {
-      if (inside.size() == 1) return fail(outside("is a link that leads above the policy's directory"));
+      if (inside.empty()) return fail(outside("is a link that leads above the policy's directory"));
       inside.pop_back();
       continue;
     }
-    const int at = inside.back().get();
-    struct stat status {};
-    if (::fstatat(at, part.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return fail(error_of(errno));
-    if (S_ISLNK(status.st_mode)) {
-      if (++links > kMaxLinks) return fail(FileError{Kind::kUnreadable, "goes through too many links"});
-      std::array<char, PATH_MAX> target;
-      const ssize_t length = ::readlinkat(at, part.c_str(), target.data(), target.size());
-      if (length < 0)
-        return fail(errno == EINVAL ? FileError{Kind::kChanged, "changed while it was read"} : error_of(errno));
-      const std::string_view leads_to(target.data(), static_cast<std::size_t>(length));
+    const int at = inside.empty() ? directory_.get() : inside.back().get();
+    auto link = read_link(at, part);
+    if (!link) return fail(link.error());
+    if (link->target) {
+      if (++links > kMaxLinks) return fail(FileError{Kind::kUnreadable, "goes through too many symbolic links"});
+      const std::string& leads_to = *link->target;
       if (!leads_to.empty() && leads_to.front() == '/') {
         return fail(outside("is a link to an absolute path; link relative to the policy's directory"));
       }
@@ -162,11 +169,11 @@ Result<Descriptor, FileError> open_beneath(const std::string& directory, const s
     }
     const bool last = todo.empty();
     if (last) {
-      if (auto refused = refuse_irregular(status.st_mode)) return fail(*std::move(refused));
+      if (auto refused = refuse_irregular(link->mode)) return fail(*std::move(refused));
     }
     const int flags = last ? kReadFlags : O_PATH | O_DIRECTORY | O_CLOEXEC;
-    Descriptor next(::openat(at, part.c_str(), flags | O_NOFOLLOW));
-    if (!next.ok()) {
+    UniqueFd next(::openat(at, part.c_str(), flags | O_NOFOLLOW));
+    if (!next) {
       // ELOOP: it became a link after we looked.
       return fail(errno == ELOOP ? FileError{Kind::kChanged, "changed while it was read"} : error_of(errno));
     }
@@ -176,34 +183,33 @@ Result<Descriptor, FileError> open_beneath(const std::string& directory, const s
   return fail(FileError{Kind::kUnreadable, "is a directory"});
 }
 
-}  // namespace
-
-FileStamp stamp_of(const std::string& path) {
+Result<PolicyDirectory::Step, FileError> PolicyDirectory::read_link(int at, const std::string& part) {
+  struct stat where {};
+  if (::fstat(at, &where) != 0) return fail(error_of(errno));
+  const LinkPlace place{where.st_dev, where.st_ino, part};
+  if (const auto known = links_.find(place); known != links_.end()) return Step{S_IFLNK, known->second};
   struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 ? stamp_from(status) : FileStamp{};
-}
-
-Result<FileContent, FileError> read_regular_file(const std::string& path, std::size_t limit_bytes) {
-  // Looked at before it is opened: opening a device or a FIFO can have effects of its own.
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return fail(error_of(errno));
-  if (auto refused = refuse_irregular(status.st_mode)) return fail(*std::move(refused));
-  const Descriptor file(::open(path.c_str(), kReadFlags));
-  if (!file.ok()) return fail(error_of(errno));
-  return read_open_file(file, limit_bytes);
-}
-
-Result<FileContent, FileError> read_file_beneath(const std::string& directory, const std::string& name,
-                                                 std::size_t limit_bytes) {
-  const auto file = open_beneath(directory, name);
-  if (!file) return fail(file.error());
-  return read_open_file(*file, limit_bytes);
+  if (::fstatat(at, part.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return fail(error_of(errno));
+  if (!S_ISLNK(status.st_mode)) return Step{status.st_mode, std::nullopt};
+  std::array<char, PATH_MAX> target;
+  const ssize_t length = ::readlinkat(at, part.c_str(), target.data(), target.size());
+  if (length < 0) {
+    return fail(errno == EINVAL ? FileError{Kind::kChanged, "changed while it was read"} : error_of(errno));
+  }
+  const auto [added, is_new] = links_.emplace(place, std::string(target.data(), static_cast<std::size_t>(length)));
+  return Step{S_IFLNK, added->second};
 }
 
 std::string directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string name_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return path;
+  return slash + 1 == path.size() ? "." : path.substr(slash + 1);
 }
 
 std::string absolute_path(const std::string& path) {

@@ -110,7 +110,9 @@ ReadSet read_everything(const std::string& path, const LoadOptions& options) {
   ReadSet set;
   set.files.push_back(absolute_path(path));
   set.stamps.push_back(stamp_of(path));
-  auto policy = read_regular_file(path, options.parse_limits.text_bytes);
+  const std::string name_of_directory = directory_of(path);
+  PolicyDirectory directory(name_of_directory);
+  auto policy = directory.read_policy(name_of(path), options.parse_limits.text_bytes);
   if (!policy && policy.error().kind == FileError::Kind::kTooLarge) {
     set.diagnostics.push_back(
         make_diagnostic(codes::kTooLarge, DiagnosticLevel::kError, path, {}, "", "the policy " + policy.error().why));
@@ -139,14 +141,13 @@ ReadSet read_everything(const std::string& path, const LoadOptions& options) {
     set.mentions = mentions_in(set.partial->policy);
   }
 
-  const std::string directory = directory_of(path);
   std::size_t room = options.named_file_bytes * kTotalFactor;
   for (const FileMention& mention : set.mentions) {
     if (set.contents.count(mention.name) != 0 || set.errors.count(mention.name) != 0) continue;
-    const std::string file = directory + "/" + mention.name;
+    const std::string file = name_of_directory + "/" + mention.name;
     set.files.push_back(absolute_path(file));
     set.stamps.push_back(stamp_of(file));
-    auto content = read_file_beneath(directory, mention.name, std::min(options.named_file_bytes, room));
+    auto content = directory.read_beneath(mention.name, std::min(options.named_file_bytes, room));
     if (!content) {
       set.changed = set.changed || content.error().kind == FileError::Kind::kChanged;
       set.errors.emplace(mention.name, content.error());

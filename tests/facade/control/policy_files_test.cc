@@ -24,7 +24,11 @@ using Kind = FileError::Kind;
 
 constexpr std::size_t kLimit = 1000;
 
-TEST(ReadRegularFileTest, RefusesWhatIsNoPlainFileWithoutWaitingForIt) {
+Result<FileContent, FileError> read_policy(const std::string& path, std::size_t limit) {
+  return PolicyDirectory(directory_of(path)).read_policy(name_of(path), limit);
+}
+
+TEST(ReadPolicyTest, RefusesWhatIsNoPlainFileWithoutWaitingForIt) {
   TempDir dir;
   ASSERT_EQ(::mkfifo((dir / "fifo").c_str(), 0600), 0);
   const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
@@ -54,40 +58,44 @@ TEST(ReadRegularFileTest, RefusesWhatIsNoPlainFileWithoutWaitingForIt) {
       {"dangling link", dir / "dangling", Kind::kMissing, "no such file"},
       {"too large", dir / "big", Kind::kTooLarge, "larger than 1000 bytes"},
       {"empty path", "", Kind::kMissing, "no such file"},
+      {"a slash at the end", dir.path() + "/", Kind::kUnreadable, "is a directory"},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
-    const auto content = read_regular_file(c.path, kLimit);
+    const auto content = read_policy(c.path, kLimit);
     ASSERT_FALSE(content);
     EXPECT_EQ(content.error().kind, c.kind);
     EXPECT_THAT(content.error().why, HasSubstr(c.why));
   }
 }
 
-TEST(ReadRegularFileTest, GivesEveryByteAndTheStampOfWhatWasRead) {
+TEST(ReadPolicyTest, GivesEveryByteAndTheStampOfWhatWasRead) {
   TempDir dir;
   const std::string bytes = std::string("a\0b\n\xff", 5) + std::string(900, 'z');
   write_file(dir / "file", bytes);
   make_link("file", dir / "link");
-  for (const char* name : {"file", "link"}) {
-    const auto content = read_regular_file(dir / name, kLimit);
+  make_link(dir / "file", dir / "absolute");
+  make_directory(dir / "below");
+  make_link("../file", dir / "below/link");
+  for (const char* name : {"file", "link", "absolute", "below/link"}) {
+    const auto content = read_policy(dir / name, kLimit);
     ASSERT_TRUE(content) << content.error().why;
     EXPECT_EQ(content->bytes, bytes);
     EXPECT_EQ(content->stamp, stamp_of(dir / name));
   }
   write_file(dir / "exact", std::string(kLimit, 'x'));
-  EXPECT_TRUE(read_regular_file(dir / "exact", kLimit));
+  EXPECT_TRUE(read_policy(dir / "exact", kLimit));
   write_file(dir / "empty", "");
-  EXPECT_EQ(read_regular_file(dir / "empty", kLimit)->bytes, "");
+  EXPECT_EQ(read_policy(dir / "empty", kLimit)->bytes, "");
 }
 
-TEST(ReadRegularFileTest, SaysWhetherOthersMayReadIt) {
+TEST(ReadPolicyTest, SaysWhetherOthersMayReadIt) {
   TempDir dir;
   write_file(dir / "secret", "x");
   ::chmod((dir / "secret").c_str(), 0640);
-  EXPECT_FALSE(read_regular_file(dir / "secret", kLimit)->readable_by_others);
+  EXPECT_FALSE(read_policy(dir / "secret", kLimit)->readable_by_others);
   ::chmod((dir / "secret").c_str(), 0644);
-  EXPECT_TRUE(read_regular_file(dir / "secret", kLimit)->readable_by_others);
+  EXPECT_TRUE(read_policy(dir / "secret", kLimit)->readable_by_others);
 }
 
 TEST(StampTest, DiffersAfterEveryKindOfChange) {
@@ -156,7 +164,7 @@ TEST_F(ReadBeneathTest, FollowsLinksThatStayInside) {
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
-    const auto content = read_file_beneath(policy_, c.name, kLimit);
+    const auto content = PolicyDirectory(policy_).read_beneath(c.name, kLimit);
     ASSERT_TRUE(content) << content.error().why;
     EXPECT_EQ(content->bytes, c.want);
     EXPECT_EQ(content->stamp, stamp_of(policy_ + "/" + c.name));
@@ -182,7 +190,7 @@ TEST_F(ReadBeneathTest, NeverLeadsOutside) {
       {"", Kind::kOutside, "not a file name"},
       {".", Kind::kOutside, "not a file name"},
       {std::string("plain\0/x", 8), Kind::kOutside, "not a file name"},
-      {"loop", Kind::kUnreadable, "too many links"},
+      {"loop", Kind::kUnreadable, "too many symbolic links"},
       {"certs", Kind::kUnreadable, "is a directory"},
       {"to-directory", Kind::kUnreadable, "is a directory"},
       {"plain/x", Kind::kMissing, "not a directory"},
@@ -191,7 +199,7 @@ TEST_F(ReadBeneathTest, NeverLeadsOutside) {
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
-    const auto content = read_file_beneath(policy_, c.name, kLimit);
+    const auto content = PolicyDirectory(policy_).read_beneath(c.name, kLimit);
     ASSERT_FALSE(content) << content->bytes;
     EXPECT_EQ(content.error().kind, c.kind) << content.error().why;
     EXPECT_THAT(content.error().why, HasSubstr(c.why));
@@ -200,8 +208,8 @@ TEST_F(ReadBeneathTest, NeverLeadsOutside) {
 
 TEST_F(ReadBeneathTest, TheDirectoryItselfMayBeReachedThroughLinks) {
   make_link("policy", dir_ / "current");
-  EXPECT_EQ(read_file_beneath(dir_ / "current", "mounted", kLimit)->bytes, "mounted");
-  EXPECT_EQ(read_file_beneath(dir_ / "nowhere", "plain", kLimit).error().kind, Kind::kMissing);
+  EXPECT_EQ(PolicyDirectory(dir_ / "current").read_beneath("mounted", kLimit)->bytes, "mounted");
+  EXPECT_EQ(PolicyDirectory(dir_ / "nowhere").read_beneath("plain", kLimit).error().kind, Kind::kMissing);
 }
 
 // A directory swapped for a link while it is walked: what is read is what stands inside, or nothing.
@@ -221,7 +229,7 @@ TEST_F(ReadBeneathTest, ASwapWhileItIsReadNeverLeadsOutside) {
   std::size_t read = 0;
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   for (int i = 0; i < 5000 || (read == 0 && std::chrono::steady_clock::now() < deadline); ++i) {
-    const auto content = read_file_beneath(policy_, "certs/ca.pem", kLimit);
+    const auto content = PolicyDirectory(policy_).read_beneath("certs/ca.pem", kLimit);
     if (!content) continue;
     ++read;
     ASSERT_EQ(content->bytes, "ca");
@@ -231,10 +239,28 @@ TEST_F(ReadBeneathTest, ASwapWhileItIsReadNeverLeadsOutside) {
   EXPECT_GT(read, 0u);
 }
 
+TEST(PolicyDirectoryTest, ALinkLeadsOneReadingWhereItLedFirst) {
+  TempDir dir;
+  for (const char* release : {"one", "two"}) {
+    make_directory(dir / release);
+    for (const char* file : {"a", "b"}) write_file(dir / (std::string(release) + "/" + file), release);
+  }
+  make_link("one", dir / "..data");
+  for (const char* file : {"a", "b"}) make_link(std::string("..data/") + file, dir / file);
+  PolicyDirectory reading(dir.path());
+  EXPECT_EQ(reading.read_policy("a", kLimit)->bytes, "one");
+  replace_link("two", dir / "..data");
+  EXPECT_EQ(reading.read_beneath("b", kLimit)->bytes, "one") << "of another release than what was read before";
+  EXPECT_EQ(PolicyDirectory(dir.path()).read_beneath("b", kLimit)->bytes, "two") << "a new reading sees old links";
+}
+
 TEST(PathTest, TheDirectoryIsThatOfTheNameAsGiven) {
   EXPECT_EQ(directory_of("policy.yaml"), ".");
   EXPECT_EQ(directory_of("/policy.yaml"), "/");
   EXPECT_EQ(directory_of("a/b/../policy.yaml"), "a/b/..");
+  EXPECT_EQ(name_of("policy.yaml"), "policy.yaml");
+  EXPECT_EQ(name_of("a/b/../policy.yaml"), "policy.yaml");
+  EXPECT_EQ(name_of("a/"), ".");
   EXPECT_EQ(absolute_path("/a"), "/a");
   EXPECT_THAT(absolute_path("a/b"), ::testing::EndsWith("/a/b"));
 }
