@@ -68,7 +68,7 @@ inline constexpr std::uint8_t kName =
 inline constexpr std::uint8_t kValue = 2;  // NUL, CR or LF, or another control character but HTAB
 }  // namespace field_flaw
 
-// Bits of field_flaw. Blanks around a value are none: they are passed on, and the sides decide what they make of them.
+// Bits of field_flaw. Blanks around a value are none: gRPC's own peers send them.
 std::uint8_t field_flaws(std::string_view name, std::string_view value) noexcept;
 std::uint8_t name_flaws(std::string_view name) noexcept;
 std::uint8_t value_flaws(std::string_view value) noexcept;

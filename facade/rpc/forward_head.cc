@@ -1,7 +1,9 @@
 #include "facade/rpc/forward_head.h"
 
 #include <algorithm>
+#include <string>
 
+#include "facade/net/listen_socket.h"
 #include "facade/wire/grpc_timeout.h"
 
 namespace ficus {
@@ -19,12 +21,31 @@ void set_authority(HeaderBlock& head, std::string_view authority) {
   std::rotate(fields.begin(), fields.end() - 1, fields.end());
 }
 
+constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
+
+// RFC 9113 8.2.1 calls a value with a blank at an end malformed, and a strict server closes its connection over it, with
+// everybody's calls on it; gRPC's own peers send and take them. PROTOCOL-HTTP2.md allows to strip them.
+void strip_blanks(HeaderBlock::Field& field) noexcept {
+  std::string_view value = field.value;
+  if (value.empty() || !(is_blank(value.front()) || is_blank(value.back()))) return;
+  while (!value.empty() && is_blank(value.front())) value.remove_prefix(1);
+  while (!value.empty() && is_blank(value.back())) value.remove_suffix(1);
+  field.value = value;
+  field.replaced = true;
+}
+
 }  // namespace
 
 void prepare_forward_head(HeaderBlock& head, const ForwardHead& how) {
+  bool says_whom = false;
   for (HeaderBlock::Field& field : head.fields()) {
     if (field.hidden) continue;
+    strip_blanks(field);
     switch (field.token) {
+      case HeaderToken::kAuthority:
+      case HeaderToken::kHost:
+        if (!field.value.empty()) says_whom = true;
+        break;
       case HeaderToken::kFicus:
         if (!(how.marked && field.name == kShadowMarker)) field.hidden = true;
         break;
@@ -51,6 +72,10 @@ void prepare_forward_head(HeaderBlock& head, const ForwardHead& how) {
   }
   if (const std::string& authority = how.upstream->settings.authority; !authority.empty()) {
     set_authority(head, authority);
+  } else if (!says_whom && !how.upstream->endpoints.empty()) {
+    // RFC 9113 8.3.1 lets a client leave it out; a strict server closes its connection over it.
+    const EndpointSpec& first = how.upstream->endpoints.front();
+    set_authority(head, to_string(HostPort{first.host, first.port}));
   }
   for (const std::string& name : how.upstream->metadata_remove) head.remove(name);
   if (how.timeout) head.set("grpc-timeout", format_grpc_timeout(*how.timeout));
@@ -70,6 +95,7 @@ void prepare_forward_head(HeaderBlock& head, const ForwardHead& how) {
 
 void prepare_forward_trailers(HeaderBlock& trailers, const UpstreamInfo& upstream, std::string_view override_metadata) {
   for (HeaderBlock::Field& field : trailers.fields()) {
+    strip_blanks(field);
     const bool ours = field.token == HeaderToken::kFicus || field.token == HeaderToken::kForwardedClientCert ||
                       field.token == HeaderToken::kHost;
     if (ours || (!override_metadata.empty() && field.name == override_metadata)) field.hidden = true;

@@ -28,7 +28,9 @@ struct ForwardHead {
   std::string_view traceparent;  // this leg's
 };
 
-// Edits `head` in place. Pseudo-header fields (but for an `authority` of the upstream's), `te`, content-type, repeated keys and their order stay as they came.
+// Edits `head` in place. Pseudo-header fields, `te`, content-type, repeated keys and their order stay as they came, but
+// for an `authority` of the upstream's (where neither it nor the client says whom, the first endpoint stands there) and
+// blanks at the ends of values, which go.
 void prepare_forward_head(HeaderBlock& head, const ForwardHead& how);
 
 // The same for a client's trailers, which some servers read like the head: what would be dropped there is dropped here.

@@ -67,6 +67,35 @@ TEST_F(ForwardHeadTest, TheUpstreamsAuthorityStandsInFrontOfMetadataWhereTheClie
                                    {"te", "trailers"}, {"traceparent", "00-t-s-01"}}));
 }
 
+TEST_F(ForwardHeadTest, AClientThatNamesNobodyMeansTheUpstream) {
+  const std::pair<EndpointSpec, const char*> cases[] = {{EndpointSpec{{}, "policy.internal", 443}, "policy.internal:443"},
+                                                        {EndpointSpec{{}, "::1", 80}, "[::1]:80"}};
+  for (const auto& [endpoint, want] : cases) {
+    upstream_.endpoints = {endpoint};
+    HeaderBlock head = block_of({{":method", "POST"}, {":path", "/s/m"}, {"te", "trailers"}});
+    prepare_forward_head(head, how());
+    EXPECT_EQ(visible(head), (Fields{{":authority", want}, {":method", "POST"}, {":path", "/s/m"},
+                                     {"te", "trailers"}, {"traceparent", "00-t-s-01"}}));
+    HeaderBlock empty = block_of({{":method", "POST"}, {":authority", ""}, {":path", "/s/m"}});
+    prepare_forward_head(empty, how());
+    EXPECT_EQ(visible(empty).at(1), (Fields::value_type{":authority", want}));
+    HeaderBlock host = block_of({{":method", "POST"}, {":path", "/s/m"}, {"host", "facade"}});
+    prepare_forward_head(host, how());
+    EXPECT_EQ(visible(host).at(2), (Fields::value_type{"host", "facade"}));
+  }
+}
+
+TEST_F(ForwardHeadTest, BlanksAtTheEndsOfValuesGo) {
+  const Fields sent = {{":method", "POST"}, {":path", "/s/m"}, {":authority", "a"}, {"both", " \ta b\t "}, {"only", " \t"}, {"none", ""}};
+  const Fields want = {{":method", "POST"}, {":path", "/s/m"}, {":authority", "a"}, {"both", "a b"}, {"only", ""}, {"none", ""}, {"traceparent", "00-t-s-01"}};
+  HeaderBlock head = block_of(sent);
+  prepare_forward_head(head, how());
+  EXPECT_EQ(visible(head), want);
+  HeaderBlock trailers = block_of({{"end", " x "}});
+  prepare_forward_trailers(trailers, upstream_, "");
+  EXPECT_EQ(visible(trailers), (Fields{{"end", "x"}}));
+}
+
 TEST_F(ForwardHeadTest, OwnMetadataOfAClientIsDropped) {
   HeaderBlock head = block_of({{"x-ficus-anything", "1"}, {"x-ficus-shadow", "1"}, {"x-fic", "stays"}});
   prepare_forward_head(head, how());
