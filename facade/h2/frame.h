@@ -39,6 +39,7 @@ enum class SettingId : std::uint16_t {
 };
 
 inline constexpr std::size_t kFrameHeaderBytes = 9;
+inline constexpr std::size_t kPriorityBytes = 5;  // 6.3, and in HEADERS with the PRIORITY flag
 inline constexpr std::uint32_t kDefaultMaxFrameBytes = 16'384;  // 6.5.2; what we announce, by saying nothing
 inline constexpr std::uint32_t kLargestMaxFrameBytes = 16'777'215;
 inline constexpr std::uint32_t kDefaultWindowBytes = 65'535;  // 6.9.2
@@ -64,6 +65,10 @@ inline void write_u24(std::uint8_t* at, std::uint32_t value) noexcept {
 inline void write_u32(std::uint8_t* at, std::uint32_t value) noexcept {
   write_u16(at, value >> 16);
   write_u16(at + 2, value);
+}
+
+inline std::string_view as_text(const std::uint8_t* bytes, std::size_t length) noexcept {
+  return {reinterpret_cast<const char*>(bytes), length};
 }
 
 struct FrameHeader {

@@ -135,7 +135,7 @@ class H2Engine {
       boost::intrusive::member_hook<H2StreamBase, boost::intrusive::list_member_hook<>, &H2StreamBase::hook_>,
       boost::intrusive::constant_time_size<false>>;
 
-  // ---- receiving (h2_engine_receive.cc); each gives false when the connection is over ----
+  // ---- receiving (h2_engine_receive.cc, _heads.cc, _control.cc); each gives false when the connection is over ----
   bool on_frame(const FrameHeader& frame, const std::uint8_t* payload);
   void head_began();
   bool check_frame_header(const FrameHeader& frame);
@@ -159,6 +159,7 @@ class H2Engine {
   bool on_window_update(const FrameHeader& frame, const std::uint8_t* payload);
   bool on_goaway(const FrameHeader& frame, const std::uint8_t* payload);
   bool flood(FloodGauge& gauge, const FloodLimit& limit, std::string_view name);
+  bool carried_nothing(std::uint32_t id);
   // A frame for a stream that is no more.
   bool on_closed_stream(std::uint32_t id, bool header_list);
   bool idle(std::uint32_t id) const noexcept;

@@ -1,18 +1,9 @@
-// H2Engine, receiving: from bytes to frames to events.
+// H2Engine, receiving: from bytes to frames, and DATA. Other frames: h2_engine_heads.cc, h2_engine_control.cc.
 #include <algorithm>
 
 #include "facade/h2/h2_engine.h"
 
 namespace ficus {
-namespace {
-
-constexpr std::size_t kPriorityBytes = 5;
-
-std::string_view text(const std::uint8_t* bytes, std::size_t length) noexcept {
-  return {reinterpret_cast<const char*>(bytes), length};
-}
-
-}  // namespace
 
 bool H2Engine::receive(std::string_view bytes, TimePoint now) {
   now_ = now;
@@ -32,10 +23,10 @@ bool H2Engine::receive(std::string_view bytes, TimePoint now) {
     }
     if (state_ == State::kPreface) {
       const std::size_t n = std::min(kClientPreface.size() - partial_.size(), have);
-      if (text(at, n) != kClientPreface.substr(partial_.size(), n)) {
+      if (as_text(at, n) != kClientPreface.substr(partial_.size(), n)) {
         return connection_error(H2Error::kProtocolError, "no HTTP/2 preface");
       }
-      partial_.append(text(at, n));
+      partial_.append(as_text(at, n));
       at += n;
       if (partial_.size() == kClientPreface.size()) {
         partial_.clear();
@@ -50,7 +41,7 @@ bool H2Engine::receive(std::string_view bytes, TimePoint now) {
         wants += read_u24(reinterpret_cast<const std::uint8_t*>(partial_.data()));
       }
       const std::size_t n = std::min(wants - partial_.size(), have);
-      partial_.append(text(at, n));
+      partial_.append(as_text(at, n));
       at += n;
       if (partial_.size() < wants) continue;
       const auto* frame_at = reinterpret_cast<const std::uint8_t*>(partial_.data());
@@ -76,7 +67,7 @@ bool H2Engine::receive(std::string_view bytes, TimePoint now) {
       continue;
     }
     if (have < kFrameHeaderBytes) {
-      partial_.assign(text(at, have));
+      partial_.assign(as_text(at, have));
       return true;
     }
     const FrameHeader frame = read_frame_header(at);
@@ -88,7 +79,7 @@ bool H2Engine::receive(std::string_view bytes, TimePoint now) {
     }
     if (have < kFrameHeaderBytes + frame.length) {
       partial_.reserve(kFrameHeaderBytes + frame.length);
-      partial_.assign(text(at, have));
+      partial_.assign(as_text(at, have));
       if (frame.is(FrameType::kHeaders)) head_began();
       return true;
     }
@@ -132,10 +123,19 @@ void H2Engine::head_began() {
 }
 
 bool H2Engine::flood(FloodGauge& gauge, const FloodLimit& limit, std::string_view name) {
-  // An upstream is one of ours: what it sends is not rationed.
+  // An upstream is one of ours, and its connection is everybody's: what it sends there is not rationed.
   if (role_ == Role::kClient || gauge.take(limit, now_)) return true;
   owner_.on_limit(name);
   return connection_error(H2Error::kEnhanceYourCalm, name);
+}
+
+// A client floods its connection; of an upstream's, which many calls share, only the call in question is at stake.
+bool H2Engine::carried_nothing(std::uint32_t id) {
+  if (role_ == Role::kServer) return flood(empties_, limits_.empty_frames, "empty_frames");
+  H2StreamBase* stream = streams_.find(id);
+  if (stream == nullptr || ++stream->nothings_ <= limits_.empty_frames_of_call) return true;
+  owner_.on_limit("empty_frames_of_call");
+  return stream_error(id, stream, H2Error::kEnhanceYourCalm);
 }
 
 bool H2Engine::idle(std::uint32_t id) const noexcept { return local_id(id) ? id >= next_id_ : id > last_peer_id_; }
@@ -162,7 +162,7 @@ bool H2Engine::on_frame(const FrameHeader& frame, const std::uint8_t* payload) {
         owner_.on_ping();
         if (!over_) {
           count_control(kFrameHeaderBytes + frame.length);
-          emit(FrameType::kPing, frame_flag::kAck, 0, text(payload, frame.length));
+          emit(FrameType::kPing, frame_flag::kAck, 0, as_text(payload, frame.length));
         }
       }
       return !over_;
@@ -267,10 +267,7 @@ bool H2Engine::begin_data(const FrameHeader& frame) {
       return false;
     }
   }
-  if (frame.length == 0 && !frame.has(frame_flag::kEndStream) &&
-      !flood(empties_, limits_.empty_frames, "empty_frames")) {
-    return false;
-  }
+  if (frame.length == 0 && !frame.has(frame_flag::kEndStream) && !carried_nothing(frame.stream_id)) return false;
   state_ = State::kData;
   if (data_left_ == 0) return end_data();
   return true;
@@ -296,8 +293,7 @@ bool H2Engine::data_bytes(const std::uint8_t* bytes, std::size_t length) {
       consume_stream(*stream, 1 + data_pad_);
       if (!take_content(*stream, data_.length - 1 - data_pad_)) return false;
     }
-    if (data_pad_ + 1 == data_.length && !data_.has(frame_flag::kEndStream) &&
-        !flood(empties_, limits_.empty_frames, "empty_frames")) {
+    if (data_pad_ + 1 == data_.length && !data_.has(frame_flag::kEndStream) && !carried_nothing(data_.stream_id)) {
       return false;
     }
   }
@@ -307,8 +303,9 @@ bool H2Engine::data_bytes(const std::uint8_t* bytes, std::size_t length) {
   if (length != 0) {
     H2StreamBase* stream = streams_.find(data_.stream_id);
     if (stream != nullptr) {
+      stream->nothings_ = 0;
       if (stream->events_ != nullptr) {
-        stream->events_->on_data(text(bytes, length));
+        stream->events_->on_data(as_text(bytes, length));
       } else {
         consume_stream(*stream, length);
       }
@@ -334,314 +331,6 @@ bool H2Engine::end_data() {
 // Both halves are over: so is the stream. Precondition: it is still on this connection, or in gone_.
 void H2Engine::peer_ended(H2StreamBase& stream) {
   if (stream.engine_ == this && stream.end_sent_) close_stream(stream, StreamEnd::kFinished, 0, ClosedWhy::kEnded);
-}
-
-// ---------------------------------------------------------------- header lists
-
-bool H2Engine::on_headers(const FrameHeader& frame, const std::uint8_t* payload) {
-  if (frame.stream_id == 0) return connection_error(H2Error::kProtocolError, "HEADERS without a stream");
-  std::size_t length = frame.length;
-  std::size_t padding = 0;
-  if (frame.has(frame_flag::kPadded)) {
-    if (length == 0) return connection_error(H2Error::kFrameSizeError, "padding without a length");
-    padding = payload[0];
-    ++payload;
-    --length;
-  }
-  head_error_ = H2Error::kNoError;
-  if (frame.has(frame_flag::kPriority)) {
-    if (length < kPriorityBytes)
-      return connection_error(H2Error::kFrameSizeError, "HEADERS too short for its priority");
-    if ((read_u32(payload) & kLargestStreamId) == frame.stream_id) head_error_ = H2Error::kProtocolError;
-    payload += kPriorityBytes;
-    length -= kPriorityBytes;
-  }
-  if (padding > length) return connection_error(H2Error::kProtocolError, "padding longer than its frame");
-  length -= padding;
-
-  head_id_ = frame.stream_id;
-  head_end_stream_ = frame.has(frame_flag::kEndStream);
-  head_ignored_ = false;
-  head_opens_ = false;
-  head_frames_ = 0;
-  head_bytes_ = 0;
-  H2StreamBase* stream = streams_.find(head_id_);
-  if (stream == nullptr) {
-    if (role_ == Role::kServer) {
-      if ((head_id_ & 1) == 0) return connection_error(H2Error::kProtocolError, "an even stream identifier");
-      if (head_id_ <= last_peer_id_) {
-        if (!on_closed_stream(head_id_, true)) return false;
-        head_ignored_ = true;
-      } else {
-        last_peer_id_ = head_id_;
-        // Beyond what our GOAWAY said: the client knows that it was not taken (6.8).
-        head_ignored_ = head_id_ > goaway_last_id_;
-        head_opens_ = !head_ignored_;
-      }
-    } else {
-      if (idle(head_id_)) return connection_error(H2Error::kProtocolError, "HEADERS on an idle stream");
-      if (!on_closed_stream(head_id_, true)) return false;
-      head_ignored_ = true;
-    }
-  } else if (stream->peer_ended_) {
-    if (!stream_error(head_id_, stream, H2Error::kStreamClosed)) return false;  // half-closed (remote)
-    head_ignored_ = true;
-  }
-  block_.clear();
-  return header_fragment(text(payload, length), frame.has(frame_flag::kEndHeaders));
-}
-
-bool H2Engine::on_continuation(const FrameHeader& frame, const std::uint8_t* payload) {
-  if (!continuing_) return connection_error(H2Error::kProtocolError, "CONTINUATION without HEADERS");
-  if (++head_frames_ > limits_.continuation_frames && role_ == Role::kServer) {
-    owner_.on_limit("continuation_frames");
-    return connection_error(H2Error::kEnhanceYourCalm, "continuation_frames");
-  }
-  const bool last = frame.has(frame_flag::kEndHeaders);
-  if (frame.length == 0 && !last && !flood(empties_, limits_.empty_frames, "empty_frames")) return false;
-  return header_fragment(text(payload, frame.length), last);
-}
-
-bool H2Engine::header_fragment(std::string_view fragment, bool last) {
-  head_bytes_ += fragment.size();
-  if (head_bytes_ > limits_.header_block_bytes) {
-    owner_.on_limit("header_block_bytes");
-    return connection_error(H2Error::kEnhanceYourCalm, "header_block_bytes");
-  }
-  continuing_ = !last;
-  if (decoder_.decode(fragment, last, limits_.header_list_bytes, block_) == HpackDecoder::Outcome::kBroken) {
-    return connection_error(H2Error::kCompressionError, "malformed header block");
-  }
-  return !last || on_header_list();
-}
-
-bool H2Engine::on_header_list() {
-  const bool too_large = decoder_.too_large();
-  H2StreamBase* stream = streams_.find(head_id_);
-  bool going_on = true;
-  if (head_ignored_) {
-    // Decoded for the table's sake.
-  } else if (head_error_ != H2Error::kNoError && (stream != nullptr || head_opens_)) {
-    going_on = stream_error(head_id_, stream, head_error_);
-  } else if (stream == nullptr) {
-    // Trailers (or a response) whose stream went between HEADERS and the last CONTINUATION open no stream again.
-    if (head_opens_) going_on = on_request(too_large);
-  } else if (stream->in_head_done_) {
-    going_on = on_trailers(*stream, too_large);
-  } else {
-    going_on = on_response(*stream, too_large);
-  }
-  block_.clear();
-  return going_on && !over_;
-}
-
-bool H2Engine::on_request(bool too_large) {
-  if (streams_.size() >= limits_.max_concurrent_streams) {
-    owner_.on_limit("max_concurrent_streams");
-    return stream_error(head_id_, nullptr, H2Error::kRefusedStream);
-  }
-  HeadFacts facts;
-  if (!too_large) {
-    facts = check_request_head(block_);
-    if (facts.malformed || (head_end_stream_ && facts.content_length > 0)) {
-      owner_.on_malformed_head();
-      return stream_error(head_id_, nullptr, H2Error::kProtocolError);
-    }
-  }
-  last_taken_id_ = head_id_;
-  H2StreamBase& stream = *owner_.on_new_stream();
-  attach(stream, head_id_);
-  stream.in_head_done_ = true;
-  stream.peer_ended_ = head_end_stream_;
-  stream.content_left_ = facts.content_length;
-  if (too_large) {
-    stream.events_->on_headers_too_large();
-  } else {
-    stream.events_->on_headers(block_, head_end_stream_);
-  }
-  return !over_;
-}
-
-bool H2Engine::on_response(H2StreamBase& stream, bool too_large) {
-  if (too_large) {
-    stream.in_head_done_ = true;
-    stream.peer_ended_ = head_end_stream_;
-    if (stream.events_ != nullptr) stream.events_->on_headers_too_large();
-    if (stream.engine_ == this && stream.peer_ended_) peer_ended(stream);
-    return !over_;
-  }
-  const HeadFacts facts = check_response_head(block_);
-  if (facts.malformed || (facts.interim && head_end_stream_)) {
-    return stream_error(head_id_, &stream, H2Error::kProtocolError);
-  }
-  // An interim response (1xx) says nothing to a gRPC client; the final one follows.
-  if (facts.interim) return true;
-  stream.in_head_done_ = true;
-  stream.out_.drop_kept();  // taken up: it will not be sent again
-  stream.content_left_ = facts.content_length;
-  // gRPC's trailers-only answers have no body, whatever content-length says of it would lie.
-  if (head_end_stream_ && facts.content_length > 0) return stream_error(head_id_, &stream, H2Error::kProtocolError);
-  stream.peer_ended_ = head_end_stream_;
-  if (stream.events_ != nullptr) stream.events_->on_headers(block_, head_end_stream_);
-  if (stream.engine_ == this && stream.peer_ended_) peer_ended(stream);
-  return !over_;
-}
-
-bool H2Engine::on_trailers(H2StreamBase& stream, bool too_large) {
-  // 8.1: a second header list ends the message, and has no pseudo-header field.
-  if (!head_end_stream_ || (!too_large && malformed_trailers(block_)) || stream.content_left_ > 0) {
-    return stream_error(head_id_, &stream, H2Error::kProtocolError);
-  }
-  stream.peer_ended_ = true;
-  if (stream.events_ != nullptr) {
-    if (too_large) {
-      stream.events_->on_headers_too_large();
-    } else {
-      stream.events_->on_end(&block_);
-    }
-  }
-  if (stream.engine_ == this) peer_ended(stream);
-  return !over_;
-}
-
-// ---------------------------------------------------------------- the rest
-
-bool H2Engine::on_rst_stream(const FrameHeader& frame, const std::uint8_t* payload) {
-  if (frame.stream_id == 0) return connection_error(H2Error::kProtocolError, "RST_STREAM without a stream");
-  if (frame.length != 4) return connection_error(H2Error::kFrameSizeError, "RST_STREAM of another size");
-  if (idle(frame.stream_id)) return connection_error(H2Error::kProtocolError, "RST_STREAM on an idle stream");
-  if (!flood(resets_, limits_.stream_resets, "stream_resets")) return false;
-  H2StreamBase* stream = streams_.find(frame.stream_id);
-  if (stream == nullptr) return true;
-  const std::uint32_t code = read_u32(payload);
-  StreamEnd end = StreamEnd::kReset;
-  if (code == static_cast<std::uint32_t>(H2Error::kRefusedStream)) end = StreamEnd::kNeverProcessed;
-  if (stream->peer_ended_ && code == static_cast<std::uint32_t>(H2Error::kNoError)) end = StreamEnd::kFinished;
-  close_stream(*stream, end, code, ClosedWhy::kPeerReset);
-  return true;
-}
-
-bool H2Engine::on_settings(const FrameHeader& frame, const std::uint8_t* payload) {
-  constexpr std::size_t kSettingBytes = 6;
-  if (frame.stream_id != 0) return connection_error(H2Error::kProtocolError, "SETTINGS on a stream");
-  if (frame.has(frame_flag::kAck)) {
-    if (frame.length != 0) return connection_error(H2Error::kFrameSizeError, "SETTINGS acknowledged with a payload");
-    if (!settings_acknowledged_ && limits_.stream_window_bytes < kDefaultWindowBytes) {
-      const std::int64_t less = std::int64_t{kDefaultWindowBytes} - limits_.stream_window_bytes;
-      streams_.for_each([&](H2StreamBase& stream) { stream.receive_window_ -= less; });
-    }
-    settings_acknowledged_ = true;
-    return true;
-  }
-  if (frame.length % kSettingBytes != 0) return connection_error(H2Error::kFrameSizeError, "SETTINGS of another size");
-  std::int64_t initial_window = peer_initial_window_, highest_window = peer_initial_window_;
-  for (std::size_t i = 0; i < frame.length; i += kSettingBytes) {
-    const std::uint32_t value = read_u32(payload + i + 2);
-    switch (static_cast<SettingId>(read_u16(payload + i))) {
-      case SettingId::kHeaderTableSize:
-        encoder_.set_peer_table_limit(value);
-        break;
-      case SettingId::kEnablePush:
-        // 6.5.2: 0 or 1, and a server may not say 1.
-        if (value > 1 || (role_ == Role::kClient && value != 0)) {
-          return connection_error(H2Error::kProtocolError, "ENABLE_PUSH of another value");
-        }
-        break;
-      case SettingId::kMaxConcurrentStreams:
-        peer_max_streams_ = value;
-        break;
-      case SettingId::kInitialWindowSize:
-        if (value > kLargestWindowBytes)
-          return connection_error(H2Error::kFlowControlError, "INITIAL_WINDOW_SIZE too large");
-        initial_window = value;
-        highest_window = std::max(highest_window, initial_window);
-        break;
-      case SettingId::kMaxFrameSize:
-        if (value < kDefaultMaxFrameBytes || value > kLargestMaxFrameBytes) {
-          return connection_error(H2Error::kProtocolError, "MAX_FRAME_SIZE out of range");
-        }
-        // Larger ones are allowed, not owed: the default keeps turns between streams short.
-        break;
-      case SettingId::kMaxHeaderListSize:
-        peer_header_list_bytes_ = value;  // advisory: whoever opens a stream may ask
-        break;
-    }
-  }
-  // Entries hold in their order (6.5.3): a window that overflows between two of them has overflowed.
-  if (!set_peer_initial_window(highest_window) || !set_peer_initial_window(initial_window)) return false;
-  settings_received_ = true;
-  count_control(kFrameHeaderBytes);
-  emit(FrameType::kSettings, frame_flag::kAck, 0, {});
-  owner_.on_settings();
-  return !over_;
-}
-
-// Twice a frame at most and not once an entry: a frame has room for thousands, and each would move every open stream.
-bool H2Engine::set_peer_initial_window(std::int64_t bytes) {
-  // 6.9.2: the windows of open streams move by the difference, below zero if need be.
-  const std::int64_t difference = bytes - peer_initial_window_;
-  if (difference == 0) return true;
-  peer_initial_window_ = bytes;
-  bool overflow = false;
-  streams_.for_each([&](H2StreamBase& stream) {
-    stream.send_window_ += difference;
-    overflow = overflow || stream.send_window_ > kLargestWindowBytes;
-    if (!stream.out_.empty()) make_ready(stream);
-  });
-  return !overflow || connection_error(H2Error::kFlowControlError, "a window beyond 2^31-1");
-}
-
-bool H2Engine::on_window_update(const FrameHeader& frame, const std::uint8_t* payload) {
-  if (frame.length != 4) return connection_error(H2Error::kFrameSizeError, "WINDOW_UPDATE of another size");
-  const std::int64_t increment = read_u32(payload) & kLargestStreamId;
-  H2StreamBase* stream = streams_.find(frame.stream_id);
-  // However small: what is waited for is no flood.
-  const bool waited_for =
-      frame.stream_id == 0 ? !ready_.empty() : stream != nullptr && !stream->out_.empty();
-  if (!waited_for && !flood(window_updates_, limits_.window_updates, "window_updates")) return false;
-  if (frame.stream_id == 0) {
-    if (increment == 0) return connection_error(H2Error::kProtocolError, "WINDOW_UPDATE of nothing");
-    connection_send_window_ += increment;
-    if (connection_send_window_ > kLargestWindowBytes) {
-      return connection_error(H2Error::kFlowControlError, "a window beyond 2^31-1");
-    }
-    if (!ready_.empty()) announce();
-    return true;
-  }
-  if (idle(frame.stream_id)) return connection_error(H2Error::kProtocolError, "WINDOW_UPDATE on an idle stream");
-  if (increment == 0) {
-    if (stream == nullptr) return flood(errors_, limits_.stream_errors, "stream_errors");
-    return stream_error(frame.stream_id, stream, H2Error::kProtocolError);
-  }
-  if (stream == nullptr) return true;  // 5.1: may come for a while after a stream's end
-  stream->send_window_ += increment;
-  if (stream->send_window_ > kLargestWindowBytes) {
-    return stream_error(frame.stream_id, stream, H2Error::kFlowControlError);
-  }
-  if (!stream->out_.empty()) make_ready(*stream);
-  return true;
-}
-
-bool H2Engine::on_goaway(const FrameHeader& frame, const std::uint8_t* payload) {
-  if (frame.stream_id != 0) return connection_error(H2Error::kProtocolError, "GOAWAY on a stream");
-  if (frame.length < 8) return connection_error(H2Error::kFrameSizeError, "GOAWAY too short");
-  goaway_received_ = true;
-  const std::uint32_t last_id = read_u32(payload) & kLargestStreamId;
-  const std::uint32_t code = read_u32(payload + 4);
-  if (role_ == Role::kClient) {
-    // Streams beyond its last id were never looked at (6.8): collected first, since closing changes the map.
-    std::vector<H2StreamBase*> beyond;
-    streams_.for_each([&](H2StreamBase& stream) {
-      if (stream.id_ > last_id) beyond.push_back(&stream);
-    });
-    std::sort(beyond.begin(), beyond.end(), [](const auto* a, const auto* b) { return a->id_ < b->id_; });
-    for (H2StreamBase* stream : beyond) {
-      close_stream(*stream, StreamEnd::kNeverProcessed, static_cast<std::uint32_t>(H2Error::kRefusedStream),
-                   ClosedWhy::kEnded);
-    }
-  }
-  owner_.on_goaway(code, text(payload + 8, frame.length - 8));
-  return !over_;
 }
 
 }  // namespace ficus

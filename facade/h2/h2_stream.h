@@ -55,6 +55,7 @@ class H2StreamBase {
  private:
   bool gone_ = false;  // off the connection, on_stream_gone is still to come
   bool ready_listed_ = false;
+  std::uint32_t nothings_ = 0;  // of the peer's frames in a row that carried nothing
   ByteQueue out_;
   std::int64_t send_window_ = 0;  // what the peer takes of this stream; negative after a shrunken SETTINGS
   std::int64_t receive_window_ = 0;

@@ -96,6 +96,7 @@ HeadFacts check_response_head(const HeaderBlock& block) noexcept {
     if (field.flaws != 0) return facts;
     if (is_pseudo(field.token)) {
       if (regular || status || field.token != HeaderToken::kStatus || !three_digits(field.value)) return facts;
+      if (field.value == "101") return facts;  // 8.6: HTTP/2 has no such thing
       status = true;
       facts.interim = field.value[0] == '1';
       continue;

@@ -18,7 +18,7 @@ struct HeadFacts {
 // fields first, none of a response's, a scheme that is not empty, a path that begins with a slash and has no blank, no
 // field that RFC 9113 8.2.2 forbids, names and values of legal characters.
 HeadFacts check_request_head(const HeaderBlock& block) noexcept;
-// A response's: :status of three digits exactly once.
+// A response's: :status of three digits exactly once, and not 101.
 HeadFacts check_response_head(const HeaderBlock& block) noexcept;
 // Trailers hold no pseudo-header field.
 bool malformed_trailers(const HeaderBlock& block) noexcept;

@@ -308,6 +308,16 @@ TEST_F(RelayFaultsTest, AnswersThatBreakTheProtocolFailTheirCallOnly) {
       {"push promise",
        [](RawH2& s, std::uint32_t id) { s.send_frame(kPushPromise, kEndHeaders, id, std::string("\0\0\0\2", 4)); }},
       {"garbage", [](RawH2& s, std::uint32_t) { s.send_bytes(noise(4000)); }},
+      {"101", [](RawH2& s, std::uint32_t id) { s.send_headers(id, {{":status", "101"}}, false); }},
+      {"103 for ever",
+       [](RawH2& s, std::uint32_t id) {
+         for (int i = 0; i < 200; ++i) s.send_headers(id, {{":status", "103"}}, false);
+       }},
+      {"DATA without bytes for ever",
+       [](RawH2& s, std::uint32_t id) {
+         s.send_headers(id, grpc_response(), false);
+         for (int i = 0; i < 200; ++i) s.send_frame(kData, kNoFlags, id, "");
+       }},
   };
   for (const auto& one : table) {
     ASSERT_NO_FATAL_FAILURE(begin());
@@ -321,6 +331,7 @@ TEST_F(RelayFaultsTest, AnswersThatBreakTheProtocolFailTheirCallOnly) {
     }
     ASSERT_NO_FATAL_FAILURE(expect_next_call_succeeds()) << one.name;
   }
+  EXPECT_TRUE(ficus_->wait_metric("ficus_upstream_limit_hits_total", {{"limit", "empty_frames_of_call"}}, 2));
 }
 
 TEST_F(RelayFaultsTest, AnUpstreamThatDoesNotSpeakHttp2IsUnavailable) {

@@ -39,7 +39,7 @@ class End : public H2Engine::Owner {
     void on_headers(HeaderBlock&, bool) override {}
     void on_data(std::string_view bytes) override {
       consume(bytes.size());
-      end_.bytes += bytes.size();
+      end_.received += bytes.size();
     }
     void on_end(HeaderBlock*) override {
       if (!end_.server_) return;
@@ -109,7 +109,7 @@ class End : public H2Engine::Owner {
  public:
   H2Engine engine;
   std::string body = std::string(3000, 'x');
-  std::uint64_t bytes = 0;
+  std::uint64_t received = 0;
   int finished = 0;
 
  private:
@@ -131,7 +131,7 @@ TEST(H2EngineAllocationTest, UnaryCallsInTheSteadyStateAllocateNothing) {
   EXPECT_EQ(allocations, before);
   EXPECT_EQ(client.finished, 3000);
   EXPECT_EQ(server.finished, 3000);
-  EXPECT_EQ(client.bytes, 3000u * 3000u);
+  EXPECT_EQ(client.received, 3000u * 3000u);
 }
 
 TEST(H2EngineAllocationTest, TheCounterCounts) {

@@ -176,6 +176,45 @@ TEST(H2EngineLimitsTest, AnUpstreamIsNotRationed) {
   EXPECT_EQ(taken(side, frame(FrameType::kPing, 0, 0, "12345678"), 1000), 1000);
 }
 
+TEST(H2EngineLimitsTest, AnUpstreamThatSendsNothingOverAndOverLosesThatCallOnly) {
+  H2Limits limits;
+  limits.empty_frames_of_call = 20;
+  const struct {
+    std::string before, each;
+  } cases[] = {
+      {"", head(1, {{":status", "103"}})},
+      {head(1, kResponse), data(1, "")},
+      {head(1, kResponse), frame(FrameType::kData, frame_flag::kPadded, 1, std::string("\2\0\0", 3))},
+  };
+  for (const auto& one : cases) {
+    Side side(kClient, limits);
+    side.begin();
+    side.open(kRequest, true);
+    side.open(kRequest, true);
+    ASSERT_TRUE(side.feed(one.before));
+    int sent = 0;
+    while (sent < 1000 && !told(side, "1 gone reset ENHANCE_YOUR_CALM")) {
+      ASSERT_TRUE(side.feed(one.each)) << "the connection went with the call";
+      ++sent;
+    }
+    EXPECT_EQ(sent, 21);
+    EXPECT_TRUE(told(side, "limit empty_frames_of_call"));
+    ASSERT_TRUE(side.feed(head(3, kResponse, true))) << "another call of the connection was touched";
+    EXPECT_EQ(side.log.back(), "2 gone finished");
+  }
+}
+
+TEST(H2EngineLimitsTest, EmptyFramesBetweenAnUpstreamsBytesAreNotCounted) {
+  H2Limits limits;
+  limits.empty_frames_of_call = 2;
+  Side side(kClient, limits);
+  side.begin();
+  side.open(kRequest, true);
+  ASSERT_TRUE(side.feed(head(1, {{":status", "103"}}) + head(1, kResponse)));
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(side.feed(data(1, "") + data(1, "") + data(1, "x"))) << i;
+  EXPECT_FALSE(told(side, "limit empty_frames_of_call"));
+}
+
 TEST(H2EngineLimitsTest, AnUpstreamThatAsksForAcknowledgementsAndTakesNoneIsCutOff) {
   H2Limits limits;
   limits.control_output_bytes = 1000;

@@ -46,12 +46,14 @@ TEST(H2EngineTest, AnInterimResponseIsNotTheAnswer) {
   EXPECT_EQ(side.log, (Log{"1 head :status=200 content-type=application/grpc end", "1 gone finished"}));
 }
 
-TEST(H2EngineTest, AnInterimResponseThatEndsTheStreamIsAnError) {
-  Side side(kClient);
-  side.begin();
-  side.open(kRequest, true);
-  ASSERT_TRUE(side.feed(head(1, {{":status", "100"}}, true)));
-  EXPECT_EQ(side.log, (Log{"stream PROTOCOL_ERROR", "1 gone reset PROTOCOL_ERROR"}));
+TEST(H2EngineTest, AnInterimResponseThatEndsTheStreamOrWouldUpgradeItIsAnError) {
+  for (const std::string& bytes : {head(1, {{":status", "100"}}, true), head(1, {{":status", "101"}})}) {
+    Side side(kClient);
+    side.begin();
+    side.open(kRequest, true);
+    ASSERT_TRUE(side.feed(bytes));
+    EXPECT_EQ(side.log, (Log{"stream PROTOCOL_ERROR", "1 gone reset PROTOCOL_ERROR"}));
+  }
 }
 
 TEST(H2EngineTest, AnAnswerBeforeTheRequestsEndStopsTheRequest) {
