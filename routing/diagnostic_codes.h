@@ -113,7 +113,8 @@ struct DiagnosticCode {
   X(kExpired, "W106", "`until` has passed.")                                                                         \
   X(kUnusedGroup, "W107", "No rule names the group.")                                                                \
   X(kUntestedOwner, "W108", "New owns a write, and no test says who should.")                                        \
-  X(kNotJudged, "W109", "Too many cases to prove whether the rule ever matches.")
+  X(kNotJudged, "W109", "Too many cases to prove whether the rule ever matches.")                                    \
+  X(kSameServers, "W110", "Legacy and new of a capability lead to the same servers.")
 
 namespace codes {
 #define FICUS_DEFINE_CODE(constant, code, sentence) inline constexpr DiagnosticCode constant{code, sentence};

@@ -19,6 +19,7 @@ std::vector<Diagnostic> check_policy(const CheckInput& input) {
   const Analysis analysis = analyse(input.policy, std::move(capability_of_rule));
   check_coverage(input, analysis, report);
   check_ownership(input, methods, analysis, report);
+  check_servers(input, report);
   check_expiry(input, report);
   if (!report.has_errors()) run_policy_tests(input, report);
   return std::move(report).take();

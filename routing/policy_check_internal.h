@@ -116,6 +116,10 @@ void check_coverage(const CheckInput& input, const Analysis& analysis, Report& r
 // ---- who owns a write: policy_check_ownership.cc ----
 void check_ownership(const CheckInput& input, const MethodIndex& methods, const Analysis& analysis, Report& report);
 
+// ---- which servers the two sides are: policy_check_servers.cc ----
+// Warnings only: servers are compared as written, and what stands behind them is not known here.
+void check_servers(const CheckInput& input, Report& report);
+
 // ---- the policy's own tests: policy_check_tests.cc ----
 // Precondition: no error so far.
 void run_policy_tests(const CheckInput& input, Report& report);
