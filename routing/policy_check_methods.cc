@@ -33,6 +33,7 @@ class MethodCheck {
       }
     }
     unmanaged();
+    for (const auto& [service, mention] : unknown_services_) unknown_service(service, mention);
   }
 
  private:
@@ -81,14 +82,36 @@ class MethodCheck {
     // Twice in one list says nothing new; the parser warns of it.
   }
 
+  // One misspelt service, or one schema that is missing, is one diagnostic, however many methods hang on it: kept here
+  // until all are counted.
+  struct Mention {
+    Mark mark;  // of the first method
+    std::string path;
+    std::size_t methods = 0;
+  };
+
+  bool has_service(const MethodRef& ref, const std::string& path) {
+    if (catalog_->has_service(ref.service)) return true;
+    Mention& first = unknown_services_.try_emplace(ref.service, Mention{ref.mark, path}).first->second;
+    if (ref.mark < first.mark) {
+      first.mark = ref.mark;
+      first.path = path;
+    }
+    ++first.methods;
+    return false;
+  }
+
+  void unknown_service(std::string_view service, const Mention& first) {
+    std::string message = "no schema has a service " + std::string(service);
+    if (first.methods > 1) message += ", of which the policy names " + std::to_string(first.methods) + " methods";
+    report_.error(codes::kUnknownService, first.mark, first.path, std::move(message),
+                  "correct the name, or add its descriptors to schemas");
+  }
+
   // What the schema says of a method; nothing without one.
   void schema(const MethodRef& ref, MethodKind kind, const std::string& path) {
     if (catalog_ == nullptr) return;
-    if (!catalog_->has_service(ref.service)) {
-      report_.error(codes::kUnknownService, ref.mark, path, "no schema has a service " + ref.service,
-                    "correct the name, or add its descriptors to schemas");
-      return;
-    }
+    if (!has_service(ref, path)) return;
     if (ref.star()) {
       if (kind == MethodKind::kWrite) reads_among_writes(ref, path);
       return;
@@ -167,10 +190,7 @@ class MethodCheck {
   void schema_of_unmanaged(const MethodRef& ref, const std::string& path) {
     // An unmanaged method is neither a read nor a write, so only its existence is judged.
     if (catalog_ == nullptr) return;
-    if (!catalog_->has_service(ref.service)) {
-      report_.error(codes::kUnknownService, ref.mark, path, "no schema has a service " + ref.service,
-                    "correct the name, or add its descriptors to schemas");
-    } else if (!catalog_->find_method(ref.service, ref.method)) {
+    if (has_service(ref, path) && !catalog_->find_method(ref.service, ref.method)) {
       const std::vector<std::string> known = catalog_->methods_of(ref.service);
       report_.error(codes::kUnknownMethod, ref.mark, path, ref.service + " has no method " + ref.method,
                     did_you_mean(ref.method, views(known)));
@@ -182,6 +202,7 @@ class MethodCheck {
   const MethodIndex& methods_;
   Report& report_;
   std::map<std::pair<std::string_view, std::string_view>, Seen> seen_;
+  std::map<std::string_view, Mention> unknown_services_;
 };
 
 }  // namespace

@@ -113,6 +113,16 @@ TEST(PolicyCheckTest, SaysWhatWhereAndWhatToDo) {
   }
 }
 
+TEST(PolicyCheckTest, OneUnknownServiceIsOneDiagnosticHoweverManyMethodsItHas) {
+  const std::string one = "schemas: [\"s.pb\"]\ncapabilities: {c: {legacy: policy-legacy, new: policy-new, service: s.S, reads: [A";
+  const std::vector<Diagnostic> many = test::diagnose(policy(one + ", B], writes: [C]}}"));
+  ASSERT_EQ(many.size(), 1u) << text_of(many);
+  EXPECT_EQ(many[0].yaml_path, "capabilities.c.reads[0]");
+  EXPECT_THAT(text_of(many), HasSubstr("error[P115]: no schema has a service s.S, of which the policy names 3 methods (correct the "
+                                       "name, or add its descriptors to schemas)"));
+  EXPECT_THAT(text_of(test::diagnose(policy(one + "]}}"))), HasSubstr("no schema has a service s.S (correct"));
+}
+
 TEST(PolicyCheckTest, YamlPathLeadsToTheValue) {
   const std::vector<Diagnostic> found = test::diagnose(policy(
       "identity: {tenant: [{metadata: x-t}]}\ncapabilities: {c: {legacy: nobody, new: policy-new, reads: [s.S/Get]}}\n"
