@@ -104,6 +104,7 @@ struct DiagnosticCode {
   X(kTestRefused, "P161", "The call of a test is refused, and the test does not expect it.")                         \
   X(kEpochMustGrow, "P170", "The policy moves owners of writes, and its ownership_epoch is not one higher.")         \
   X(kEpochMustStay, "P171", "The policy moves no owner of a write, and its ownership_epoch is another.")             \
+  X(kOwnerServersTaken, "P172", "An upstream that owns writes would lead only to servers that were the other side's.") \
   X(kReadIdempotent, "W100", "A read is marked IDEMPOTENT: it may have effects.")                                    \
   X(kWriteNoSideEffects, "W101", "A write is marked NO_SIDE_EFFECTS: it may be a read.")                             \
   X(kOwnerByUnverified, "W102", "Metadata that anyone can send decides who owns a write.")                           \
@@ -114,7 +115,8 @@ struct DiagnosticCode {
   X(kUnusedGroup, "W107", "No rule names the group.")                                                                \
   X(kUntestedOwner, "W108", "New owns a write, and no test says who should.")                                        \
   X(kNotJudged, "W109", "Too many cases to prove whether the rule ever matches.")                                    \
-  X(kSameServers, "W110", "Legacy and new of a capability lead to the same servers.")
+  X(kSameServers, "W110", "Legacy and new of a capability lead to the same servers.")                                \
+  X(kOwnerServersMixed, "W111", "An upstream that owns writes would lead to some servers that were the other side's.")
 
 namespace codes {
 #define FICUS_DEFINE_CODE(constant, code, sentence) inline constexpr DiagnosticCode constant{code, sentence};

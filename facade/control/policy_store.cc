@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <iterator>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "facade/control/loader_codes.h"
 #include "facade/control/policy_change.h"
 #include "facade/metrics/families.h"
+#include "routing/owner_servers.h"
 #include "routing/owner_table.h"
 #include "routing/policy_parse.h"
 
@@ -104,6 +106,21 @@ Diagnostic predecessor_owner_diagnostic(const Policy& next, const OwnerDiff& dif
   return diagnostic;
 }
 
+// Whether `next` may follow `before` with writes in flight: its owners are the same upstreams, and those the same
+// servers. Errors if not; otherwise what to say of it.
+std::vector<Diagnostic> judge_owners(const Policy& before, const Policy& next,
+                                     Diagnostic (*moved)(const Policy&, const OwnerDiff&)) {
+  const OwnerDiff diff = diff_owners(before, next);
+  std::vector<Diagnostic> found = check_epoch(before, next, diff);
+  if (!found.empty()) return found;
+  if (diff.any()) return {moved(next, diff)};
+  return check_owner_servers(before, next);
+}
+
+void append(std::vector<Diagnostic>& to, std::vector<Diagnostic> from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
 }  // namespace
 
 struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
@@ -161,10 +178,12 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
   Result<void, LoadFailure> load_first() {
     auto loaded = load_policy(options.path, load_options(options.load.generation));
     if (!loaded) return fail(std::move(loaded.error()));
-    if (auto refused = refused_beside_predecessor(loaded->table->policy()); !refused.empty()) {
-      refused.insert(refused.end(), loaded->warnings.begin(), loaded->warnings.end());
-      return fail(LoadFailure{std::move(refused), false, std::move(loaded->files), std::move(loaded->stamps)});
+    std::vector<Diagnostic> judged = beside_predecessor(loaded->table->policy());
+    append(judged, std::move(loaded->warnings));
+    if (has_error(judged)) {
+      return fail(LoadFailure{std::move(judged), false, std::move(loaded->files), std::move(loaded->stamps)});
     }
+    loaded->warnings = std::move(judged);
     log_diagnostics(loaded->warnings);
     log_event(LogLevel::kInfo, "policy_loaded", "the first policy is in force",
               {{"file", options.path},
@@ -176,13 +195,10 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
     return {};
   }
 
-  // What keeps `next` from serving beside the predecessor; empty: nothing.
-  std::vector<Diagnostic> refused_beside_predecessor(const Policy& next) const {
+  // What is to be said of `next` beside the predecessor; errors keep it from serving there.
+  std::vector<Diagnostic> beside_predecessor(const Policy& next) const {
     if (predecessor == nullptr) return {};
-    const OwnerDiff diff = diff_owners(*predecessor, next);
-    std::vector<Diagnostic> refused = check_epoch(*predecessor, next, diff);
-    if (refused.empty() && diff.any()) refused.push_back(predecessor_owner_diagnostic(next, diff));
-    return refused;
+    return judge_owners(*predecessor, next, predecessor_owner_diagnostic);
   }
 
   void remember_files(std::vector<std::string> now_files, std::vector<FileStamp> now_stamps) {
@@ -257,18 +273,18 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
       return;
     }
     const Policy& next = loaded->table->policy();
-    const OwnerDiff diff = diff_owners(current->policy(), next);
-    std::vector<Diagnostic> refused = check_epoch(current->policy(), next, diff);
-    if (refused.empty() && diff.any()) refused.push_back(owner_move_diagnostic(next, diff));
-    if (refused.empty()) {
-      refused = refused_beside_predecessor(next);
-      refused_for_predecessor = !refused.empty();
+    std::vector<Diagnostic> judged = judge_owners(current->policy(), next, owner_move_diagnostic);
+    if (!has_error(judged)) {
+      std::vector<Diagnostic> beside = beside_predecessor(next);
+      refused_for_predecessor = has_error(beside);
+      if (refused_for_predecessor) judged = std::move(beside);  // its warnings alone are the first load's
     }
-    if (!refused.empty()) {
-      refused.insert(refused.end(), loaded->warnings.begin(), loaded->warnings.end());
-      refuse(trigger, std::move(refused));
+    append(judged, std::move(loaded->warnings));
+    if (has_error(judged)) {
+      refuse(trigger, std::move(judged));
       return;
     }
+    loaded->warnings = std::move(judged);
     log_diagnostics(loaded->warnings);
     const auto table = loaded->table;
     const auto change = brief_change(current->policy(), next);

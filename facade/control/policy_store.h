@@ -1,6 +1,7 @@
 // The policy in force and how it changes: first load, reload on SIGHUP and when a file changes. POLICY 8: the epoch
-// rule holds from the first load on; a reload that moves an owner is refused until hand-over exists, and so is a first
-// load that moves one away from what a process serves by that this one takes over from.
+// rule holds from the first load on; a reload that moves an owner, by name or by the servers behind it, is refused
+// until hand-over exists, and so is a first load that moves one away from what a process serves by that this one takes
+// over from.
 // A bad file: every diagnostic is logged and counted, and the policy in force stays. The same bytes: counted
 // `unchanged`. Thread: its own control thread (an io_context with one thread), which `main` runs. Loading blocks that
 // thread: about 0.2 s for a policy with 100,000 tenants.

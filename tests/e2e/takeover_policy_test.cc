@@ -86,6 +86,21 @@ TEST_F(TakeoverPolicyTest, TheEpochRuleHoldsBetweenProcessesToo) {
   EXPECT_EQ(write_as_mover(*first), "legacy");
 }
 
+TEST_F(TakeoverPolicyTest, ASuccessorUnderWhoseNamesTheServersChangedSidesIsRefused) {
+  const auto first = start(policy("legacy", "legacy", 1));
+  TwoSided swapped;
+  swapped.legacy = new_.address();
+  swapped.new_ = legacy_.address();
+  swapped.schema = false;
+  const std::string log = refused(two_sided_policy(swapped));
+  EXPECT_NE(log.find("P172"), std::string::npos) << log;
+  EXPECT_NE(log.find("would lead only to servers of the new side, \"policy-new\" in the policy in force: " + new_.address()),
+            std::string::npos)
+      << log;
+  EXPECT_NE(log.find("stop the facade that runs (SIGTERM"), std::string::npos) << "what to do: " << log;
+  EXPECT_EQ(write_as_mover(*first), "legacy");
+}
+
 TEST_F(TakeoverPolicyTest, WhatIsComparedIsThePolicyInForceNotTheFile) {
   const auto first = start(policy("legacy", "legacy", 1));
   // The file says another owner, but the running facade refused it: it still serves by what it had.

@@ -12,15 +12,12 @@
 #include <thread>
 #include <tuple>
 
-#include "tests/facade/control/control_test_support.h"
-#include "tests/facade/control/sample_policy.h"
-#include "tests/facade/metrics/exposition.h"
+#include "tests/facade/control/policy_store_fixture.h"
 
 namespace ficus {
 namespace {
 
 using namespace testing;
-using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -42,59 +39,6 @@ class QuietLog {
 
  private:
   int kept_;
-};
-
-// A store over one directory, with one worker that remembers every table it was given.
-class Store {
- public:
-  explicit Store(std::string path, std::chrono::milliseconds settle = 10ms)
-      : publisher({[this](std::shared_ptr<const RouteTable> table, std::function<void()> done) {
-          tables.push_back(std::move(table));
-          if (hold_acknowledgements) {
-            held.push_back(std::move(done));
-          } else {
-            done();
-          }
-        }}),
-        store(io, options(std::move(path), settle), publisher, metrics) {}
-
-  static PolicyStoreOptions options(std::string path, std::chrono::milliseconds settle) {
-    PolicyStoreOptions options;
-    options.path = std::move(path);
-    options.load = sample_load_options();
-    options.settle = settle;
-    options.poll = std::chrono::hours(1);
-    return options;
-  }
-  double reloads(const std::string& outcome) {
-    return exposed().value("ficus_policy_reloads_total", {{"outcome", outcome}});
-  }
-  double all_reloads() { return exposed().sum("ficus_policy_reloads_total"); }
-  Exposition exposed() { return parse_exposition(metrics.expose()); }
-  // Reads again at once, as on SIGHUP, and gives what became of it.
-  std::string reload() {
-    const Exposition before = exposed();
-    store.reload();
-    io.restart();
-    io.poll();  // runs the reload here and now, and the acknowledgement that it posts
-    const Exposition after = exposed();
-    for (const char* outcome : {"applied", "unchanged", "refused"}) {
-      const Labels labels{{"outcome", outcome}};
-      if (after.value("ficus_policy_reloads_total", labels) > before.value("ficus_policy_reloads_total", labels))
-        return outcome;
-    }
-    return "nothing";
-  }
-  bool until(const std::function<bool()>& done) { return run_until(io, done); }
-  const RouteTable& in_force() const { return *publisher.in_force(); }
-
-  asio::io_context io{1};
-  Metrics metrics;
-  std::vector<std::shared_ptr<const RouteTable>> tables;
-  bool hold_acknowledgements = false;
-  std::vector<std::function<void()>> held;
-  Publisher publisher;
-  PolicyStore store;
 };
 
 TEST(PolicyStoreTest, TheFirstPolicyIsGenerationOneAndAnyEpochWillDo) {
