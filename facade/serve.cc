@@ -120,6 +120,7 @@ class Server {
   std::unique_ptr<TakeoverServer> takeover_;
   asio::posix::stream_descriptor predecessor_{control_};  // open while the one we took over from drains
   std::string listen_at_, tls_listen_at_, admin_at_;
+  std::string listeners_;  // every client address with its kind, for the log
   std::atomic<bool> ready_{false};
   bool draining_ = false;
   bool drain_now_ = false;
@@ -222,6 +223,8 @@ Result<void, std::string> Server::use_sockets() {
     }
     const ClientSocketKind kind = socket.kind == ListenKind::kTls ? tls_.slot() : nullptr;
     if (socket.kind == ListenKind::kTls && tls_listen_at_.empty()) tls_listen_at_ = to_string(socket.bound);
+    listeners_ += listeners_.empty() ? "" : ", ";
+    listeners_ += (socket.kind == ListenKind::kTls ? "TLS " : "cleartext ") + to_string(socket.bound);
     if (const auto added = listener_->add(std::move(socket), kind); !added) return fail(added.error());
   }
 
@@ -369,7 +372,11 @@ void Server::begin_serving() {
   ready_ = true;
   admin_->accept();
   log_event(LogLevel::kInfo, "serving", "ready for calls",
-            {{"listen", listen_at_}, {"admin", admin_at_}, {"policy", options_.policy}, {"workers", options_.workers}});
+            {{"listen", listen_at_},
+             {"admin", admin_at_},
+             {"policy", options_.policy},
+             {"workers", options_.workers},
+             {"listeners", listeners_}});
   notify_service_manager("READY=1");
   wait_for_predecessors_end();
   wait_for_successor();

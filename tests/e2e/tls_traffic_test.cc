@@ -9,6 +9,7 @@
 namespace ficus::e2e {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 
 constexpr const char* kForwarded = "x-forwarded-client-cert";
@@ -74,6 +75,23 @@ TEST_F(TlsTest, CleartextAndTlsListenersServeTogether) {
   EXPECT_EQ(secure.message(), "hello");
   EXPECT_TRUE(call(make_channel(ficus_->address()), kPath, "hello").status.ok());
   EXPECT_TRUE(ficus_->wait_metric("ficus_tls_handshakes_total", {{"peer", "client"}, {"result", "done"}}, 1));
+}
+
+TEST_F(TlsTest, TheLogNamesEveryListenerWithItsKind) {
+  start(pass_through_policy(upstream_.address()), ca_.issue(server_wish()), {"--listen", "127.0.0.1:0"});
+  const std::string log = ficus_->log();
+  const auto at = log.find(" serving ");
+  ASSERT_NE(at, std::string::npos) << log;
+  const std::string event = log.substr(at, log.find('\n', at) - at);
+  EXPECT_THAT(event, HasSubstr(" listen=" + ficus_->address() + " "));
+  // The harness's own --listen and the second one, whose port only the log knows; then the TLS one.
+  EXPECT_THAT(event, ContainsRegex(" listeners=\"cleartext " + ficus_->address() +
+                                   ", cleartext 127\\.0\\.0\\.1:[1-9][0-9]*, TLS " + ficus_->tls_address() + "\"$"));
+}
+
+TEST_F(TlsTest, ALoneListenerIsNamedTheSameWay) {
+  ficus_ = start_ficus(pass_through_policy(upstream_.address()));
+  EXPECT_THAT(ficus_->log(), HasSubstr(" listeners=\"cleartext " + ficus_->address() + "\"\n"));
 }
 
 TEST_F(TlsTest, AMegabyteGoesBothWays) {
