@@ -271,9 +271,6 @@ int Server::run() {
   rpc_options_.workers = options_.workers;
   rpc_options_.shadow_max_lag = options_.shadow_max_lag;
   rpc_options_.dns.server = options_.dns_server;
-  if (const auto checked = DnsResolver::check(rpc_options_.dns); !checked) {
-    return cannot_start("--dns-server: " + checked.error());
-  }
   if (const auto found = find_sockets(); !found) return cannot_start(found.error());
   if (const auto opened = open_sinks(); !opened) {
     succession_.give_up(opened.error());

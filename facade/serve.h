@@ -42,7 +42,7 @@ struct ServeOptions {
   std::chrono::milliseconds shadow_max_lag = PressureRule::kMaxLag;  // 0: not judged
   std::string mismatch_log;  // empty: mismatches are counted, not written
   std::string redact_key;    // empty: a key of this process's life
-  std::string dns_server;    // empty: those of /etc/resolv.conf
+  std::string dns_server;    // empty: those of /etc/resolv.conf; else one that passed DnsResolver::check()
   std::string port_file;     // empty: none. JSON, written when ready: {"listen":"HOST:PORT","admin":"HOST:PORT"}; of
                              // several client addresses the first
   std::chrono::milliseconds drain_timeout{30'000};

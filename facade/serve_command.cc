@@ -1,80 +1,65 @@
 // The options of `ficus serve`.
 #include <CLI/CLI.hpp>
 
-#include <cmath>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "facade/cli/cli.h"
+#include "facade/cli/flag_values.h"
+#include "facade/net/dns_resolver.h"
+#include "facade/net/listen_socket.h"
 #include "facade/serve.h"
 
 namespace ficus {
 namespace {
 
+using std::chrono::hours;
 using std::chrono::milliseconds;
 
-constexpr double kDay = 86400.0;
+constexpr milliseconds kDay = hours(24);
+constexpr milliseconds kYear = 365 * kDay;
 
-// "2h", "30s", "500ms": in the largest unit that is whole.
-std::string shown(milliseconds time) {
-  const std::int64_t ms = time.count();
-  if (ms == 0) return "0";
-  if (ms % 3'600'000 == 0) return std::to_string(ms / 3'600'000) + "h";
-  if (ms % 60'000 == 0) return std::to_string(ms / 60'000) + "m";
-  return ms % 1000 == 0 ? std::to_string(ms / 1000) + "s" : std::to_string(ms) + "ms";
+// What is wrong with an address; empty: nothing.
+std::string judge_host_port(std::string_view text) {
+  const auto parsed = parse_host_port(text);
+  return parsed ? std::string() : parsed.error();
 }
 
-// A number with its unit; alone it is seconds. What stands in `to` is the default, shown in --help.
-void add_time(CLI::App& command, const std::string& name, milliseconds& to, const std::string& what,
-              double max_seconds) {
-  const std::map<std::string, double> units{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", kDay}};
-  CLI::Validator time =
-      CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME") & CLI::Range(0.0, max_seconds);
-  command
-      .add_option_function<double>(
-          name, [&to](double seconds) { to = milliseconds(std::llround(seconds * 1000)); }, what)
-      ->transform(time.description(""))
-      ->type_name("TIME")
-      ->default_str(shown(to));
+std::string judge_dns_server(std::string_view text) {
+  const auto checked = DnsResolver::check({std::string(text)});
+  return checked ? std::string() : checked.error();
+}
+
+CLI::Option* as_address(CLI::Option* option) {
+  return option->check(flag_check(std::string(kHostPortForm), judge_host_port), "")->type_name("HOST:PORT");
 }
 
 void add_socket_options(CLI::App& command, ServeOptions& options) {
-  command
-      .add_option("--listen", options.sockets.listen,
-                  "HOST:PORT for clients, over cleartext HTTP/2; port 0 picks a free one. May be repeated")
-      ->allow_extra_args(false)
-      ->type_name("HOST:PORT");
-  command.add_option("--tls-listen", options.sockets.tls_listen, "HOST:PORT for clients, over TLS. May be repeated")
-      ->allow_extra_args(false)
-      ->type_name("HOST:PORT");
+  as_address(
+      command.add_option("--listen", options.sockets.listen,
+                         "HOST:PORT for clients, over cleartext HTTP/2; port 0 picks a free one. May be repeated"))
+      ->allow_extra_args(false);
+  as_address(command.add_option("--tls-listen", options.sockets.tls_listen,
+                                "HOST:PORT for clients, over TLS. May be repeated"))
+      ->allow_extra_args(false);
   command.add_option("--tls-cert", options.tls.cert, "Certificate chain of --tls-listen (PEM)")->type_name("FILE");
   command.add_option("--tls-key", options.tls.key, "Its private key (PEM)")->type_name("FILE");
   command.add_option("--tls-client-ca", options.tls.client_ca, "Who may vouch for clients' certificates (PEM)")
       ->type_name("FILE");
-  command.add_option("--tls-client", options.tls.client, "Whether clients show a certificate")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, TlsClientMode>{{"none", TlsClientMode::kNone},
-                                                                               {"optional", TlsClientMode::kOptional},
-                                                                               {"required", TlsClientMode::kRequired}}))
-      ->type_name("none|optional|required")
-      ->default_str("none");
-  command.add_option("--admin", options.sockets.admin, "HOST:PORT for /metrics /readyz /livez /policy")
-      ->type_name("HOST:PORT")
+  add_word_flag(
+      command, "--tls-client", options.tls.client, "Whether clients show a certificate",
+      {{"none", TlsClientMode::kNone}, {"optional", TlsClientMode::kOptional}, {"required", TlsClientMode::kRequired}});
+  as_address(command.add_option("--admin", options.sockets.admin, "HOST:PORT for /metrics /readyz /livez /policy"))
       ->capture_default_str();
-  command
-      .add_option("--max-connections", options.listener.max_connections,
-                  "Clients' connections of the whole facade; beyond, they are closed at once")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}))
-      ->capture_default_str();
-  CLI::Validator size = CLI::AsSizeValue(true) & CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 40);
-  command
-      .add_option("--max-held-bytes", options.held_bytes,
-                  "What the whole facade holds of calls whose one end does not take what the other sends; beyond, the\n"
-                  "client that causes the most of it is closed")
-      ->transform(size.description(""))
-      ->type_name("SIZE")
-      ->default_str("512MiB");
+  add_count_flag(command, "--max-connections", options.listener.max_connections,
+                 "Clients' connections of the whole facade; beyond, they are closed at once", std::size_t{1},
+                 std::size_t{10'000'000});
+  add_size_flag(command, "--max-held-bytes", options.held_bytes,
+                "What the whole facade holds of calls whose one end does not take what the other sends; beyond, the\n"
+                "client that causes the most of it is closed",
+                std::uint64_t{1} << 20, std::uint64_t{1} << 40);
 }
 
 void add_succession_options(CLI::App& command, ServeOptions& options) {
@@ -83,25 +68,26 @@ void add_succession_options(CLI::App& command, ServeOptions& options) {
                   "A Unix socket's path. Given to the running facade and to its successor, the successor takes over\n"
                   "without a lost call; if nothing runs there, the start is an ordinary one")
       ->type_name("PATH");
-  add_time(command, "--takeover-timeout", options.takeover_timeout,
-           "How long a successor may take to get ready before this process goes on without it", kDay);
+  add_time_flag(command, "--takeover-timeout", options.takeover_timeout,
+                "How long a successor may take to get ready before this process goes on without it", kDay);
 }
 
 void add_manners(CLI::App& command, ClientManners& manners) {
-  add_time(command, "--client-idle-timeout", manners.idle_timeout,
-           "A client's connection without a call for this long is told to go away; 0: never", 365 * kDay);
-  add_time(command, "--keepalive-interval", manners.keepalive_interval,
-           "PING a client that has been silent for this long; 0: never", 365 * kDay);
-  add_time(command, "--keepalive-timeout", manners.keepalive_timeout, "How long its answer may take", kDay);
-  add_time(command, "--max-connection-age", manners.max_connection_age,
-           "Tell a client's connection of this age (a tenth more or less) to go away; 0: never", 365 * kDay);
-  add_time(command, "--max-connection-age-grace", manners.max_connection_age_grace,
-           "How long its calls may go on then; 0: to their end", 365 * kDay);
-  add_time(command, "--preface-timeout", manners.preface_timeout, "For a new connection to say that it is HTTP/2",
-           kDay);
-  add_time(command, "--head-timeout", manners.head_timeout, "For the head of a request, from its first byte", kDay);
-  add_time(command, "--min-ping-interval", manners.min_ping_interval,
-           "A client that PINGs more often, with no data between, is closed; 0: not judged", kDay);
+  add_time_flag(command, "--client-idle-timeout", manners.idle_timeout,
+                "A client's connection without a call for this long is told to go away; 0: never", kYear);
+  add_time_flag(command, "--keepalive-interval", manners.keepalive_interval,
+                "PING a client that has been silent for this long; 0: never", kYear);
+  add_time_flag(command, "--keepalive-timeout", manners.keepalive_timeout, "How long its answer may take", kDay);
+  add_time_flag(command, "--max-connection-age", manners.max_connection_age,
+                "Tell a client's connection of this age (a tenth more or less) to go away; 0: never", kYear);
+  add_time_flag(command, "--max-connection-age-grace", manners.max_connection_age_grace,
+                "How long its calls may go on then; 0: to their end", kYear);
+  add_time_flag(command, "--preface-timeout", manners.preface_timeout, "For a new connection to say that it is HTTP/2",
+                kDay);
+  add_time_flag(command, "--head-timeout", manners.head_timeout, "For the head of a request, from its first byte",
+                kDay);
+  add_time_flag(command, "--min-ping-interval", manners.min_ping_interval,
+                "A client that PINGs more often, with no data between, is closed; 0: not judged", kDay);
 }
 
 // What the single options cannot judge. Empty: nothing to complain of.
@@ -132,29 +118,25 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
   command->add_option("--policy", options->policy, "The routing policy (YAML); reloaded when it changes and on SIGHUP")
       ->required();
   add_socket_options(*command, *options);
-  command->add_option("--workers", options->workers, "Event loops, one a core")
-      ->check(CLI::Range(1u, 256u))
-      ->capture_default_str();
-  command->add_option("--compare-threads", options->compare_threads, "Threads that compare shadow answers")
-      ->check(CLI::Range(1u, 64u))
-      ->capture_default_str();
-  add_time(*command, "--shadow-max-lag", options->shadow_max_lag,
-           "No new shadows while an event loop runs later than this, and for a second after; 0: not judged", kDay);
+  add_count_flag(*command, "--workers", options->workers, "Event loops, one a core", 1u, 256u);
+  add_count_flag(*command, "--compare-threads", options->compare_threads, "Threads that compare shadow answers", 1u,
+                 64u);
+  add_time_flag(*command, "--shadow-max-lag", options->shadow_max_lag,
+                "No new shadows while an event loop runs later than this, and for a second after; 0: not judged", kDay);
   command->add_option("--mismatch-log", options->mismatch_log,
                       "Write mismatch traces here, one JSON object a line (mode 0600)");
   command->add_option("--redact-key", options->redact_key, "Key file for hashed values; made if absent (mode 0600)");
-  command->add_option("--dns-server", options->dns_server,
-                      "ADDRESS:PORT of the DNS server to ask for upstreams' names, instead of /etc/resolv.conf's");
+  command
+      ->add_option("--dns-server", options->dns_server,
+                   "ADDRESS:PORT of the DNS server to ask for upstreams' names, instead of /etc/resolv.conf's")
+      ->check(flag_check("ADDRESS:PORT, for example 127.0.0.1:53 or [::1]:53", judge_dns_server), "")
+      ->type_name("ADDRESS:PORT");
   command->add_option("--port-file", options->port_file, "Write the addresses bound here, as JSON, when ready");
-  command->add_option("--log-level", options->log_level, "The least that is written to the log")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, LogLevel>{{"debug", LogLevel::kDebug},
-                                                                          {"info", LogLevel::kInfo},
-                                                                          {"warn", LogLevel::kWarn},
-                                                                          {"error", LogLevel::kError}}))
-      ->type_name("debug|info|warn|error")
-      ->default_str("info");
-  add_time(*command, "--drain-timeout", options->drain_timeout,
-           "How long calls in flight may go on after SIGTERM, or after a takeover", kDay);
+  add_word_flag(
+      *command, "--log-level", options->log_level, "The least that is written to the log",
+      {{"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo}, {"warn", LogLevel::kWarn}, {"error", LogLevel::kError}});
+  add_time_flag(*command, "--drain-timeout", options->drain_timeout,
+                "How long calls in flight may go on after SIGTERM, or after a takeover", kDay);
   add_succession_options(*command, *options);
   add_manners(*command, options->manners);
   command->footer(

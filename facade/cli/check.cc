@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "facade/cli/cli.h"
+#include "facade/cli/flag_values.h"
 #include "facade/cli/output.h"
 #include "facade/control/json_writer.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 struct CheckArguments {
   std::vector<std::string> files;
-  std::string format = "text";
+  bool json = false;
 };
 
 struct CheckedFile {
@@ -69,7 +70,7 @@ int run_check(const CheckArguments& arguments, CommandContext& context) {
   int exit_code = kExitOk;
   for (const std::string& file : arguments.files) {
     const CheckedFile checked = check_file(file, context);
-    if (arguments.format == "json") {
+    if (arguments.json) {
       append_json(checked, json);
     } else {
       print_text(checked, context);
@@ -78,7 +79,7 @@ int run_check(const CheckArguments& arguments, CommandContext& context) {
     if (checked.unreadable) exit_code = std::max(exit_code, kExitUsage);
   }
   json.end_array();
-  if (arguments.format == "json") context.out << json.take() << '\n';
+  if (arguments.json) context.out << json.take() << '\n';
   return exit_code;
 }
 
@@ -88,9 +89,8 @@ void add_check_command(CLI::App& app, CommandContext& context) {
   auto arguments = std::make_shared<CheckArguments>();
   CLI::App* command = app.add_subcommand("check", "Check policies and print every problem in them");
   command->add_option("FILE", arguments->files, "Policy files; the files they name are read as well")->required();
-  command->add_option("--format", arguments->format, "text, or json for machines: an array with one object a file")
-      ->type_name("text|json")
-      ->check(CLI::IsMember({"text", "json"}));
+  add_word_flag(*command, "--format", arguments->json, "text, or json for machines: an array with one object a file",
+                {{"text", false}, {"json", true}});
   add_today_option(*command, context);
   command->footer(R"(Each problem is a line: FILE:LINE:COLUMN: error[CODE]: what is wrong (what to do). Warnings never refuse a policy.
 The policy's own `tests:` are run as well.

@@ -9,6 +9,7 @@
 #include <ostream>
 #include <string_view>
 
+#include "facade/cli/flag_values.h"
 #include "facade/cli/output.h"
 #include "facade/compare/descriptor_store.h"
 #include "routing/policy_parse_values.h"
@@ -73,7 +74,11 @@ void add_today_option(CLI::App& command, CommandContext& context) {
           "--today",
           [&context](const std::string& text) {
             const auto date = parsing::parse_date(text);
-            if (!date) throw CLI::ValidationError("--today", date.error().message + " (write it like 2027-07-01)");
+            if (!date) {
+              // A hint of the parser's says how a date is written, which stands there already.
+              const char* hint = date.error().hint.empty() ? "there is no such day" : "";
+              throw_wrong_value("--today", text, {"YYYY-MM-DD, as 2027-07-01", hint});
+            }
             context.today = *date;
           },
           "Judge `until` dates as of this day (default: today, UTC)")

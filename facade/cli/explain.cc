@@ -10,6 +10,7 @@
 
 #include "facade/cli/cli.h"
 #include "facade/cli/explanation.h"
+#include "facade/cli/flag_values.h"
 #include "facade/cli/output.h"
 #include "routing/peer_san.h"
 #include "routing/rpc_path.h"
@@ -31,7 +32,7 @@ void read_method(const std::string& text, ExplainedCall& call) {
   const std::string path = text.starts_with('/') ? text : "/" + text;
   const auto parsed = parse_rpc_path(path);
   if (!parsed) {
-    throw CLI::ValidationError("--method", "\"" + printable(text) + "\" is not pkg.Service/Method");
+    throw_wrong_value("--method", text, {"pkg.Service/Method, with or without a leading slash", ""});
   }
   call.service = parsed->service;
   call.method = parsed->method;
@@ -40,7 +41,7 @@ void read_method(const std::string& text, ExplainedCall& call) {
 void read_metadata(const std::string& text, ExplainedCall& call) {
   const std::size_t equals = text.find('=');
   if (equals == 0 || equals == std::string::npos) {
-    throw CLI::ValidationError("--metadata", "\"" + printable(text) + "\" is not name=value");
+    throw_wrong_value("--metadata", text, {"name=value", ""});
   }
   std::string name = text.substr(0, equals);
   std::transform(name.begin(), name.end(), name.begin(),
@@ -51,7 +52,7 @@ void read_metadata(const std::string& text, ExplainedCall& call) {
 // What no certificate could put into RpcHead::peer_sans must not be explained as if it could.
 void read_peer_san(const std::string& text, ExplainedCall& call) {
   if (!admissible_peer_san(san_kind_shown(text), text)) {
-    throw CLI::ValidationError("--peer-san", "\"" + printable(text) + "\" is not a URI, DNS name or email address");
+    throw_wrong_value("--peer-san", text, {"a URI, DNS name or email address", ""});
   }
   call.peer_sans.push_back(text);
 }

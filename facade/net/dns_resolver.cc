@@ -171,8 +171,8 @@ Result<void, std::string> DnsResolver::check(const DnsOptions& options) {
   if (!parsed) return fail(parsed.error());
   error_code not_numeric;
   asio::ip::make_address(parsed->host, not_numeric);
-  if (not_numeric || parsed->port == 0)
-    return fail("\"" + options.server + "\" must be an address and a port, as in 127.0.0.1:53");
+  if (not_numeric) return fail(std::string("it names a host, and there is nobody yet to look that up"));
+  if (parsed->port == 0) return fail(std::string("port 0 is nobody's"));
   return {};
 }
 

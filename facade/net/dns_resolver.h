@@ -82,7 +82,7 @@ class DnsResolver {
   DnsResolver(const DnsResolver&) = delete;
   DnsResolver& operator=(const DnsResolver&) = delete;
 
-  // Error: a sentence, where the server is no address with a port.
+  // Error: what is wrong with the server, which must be an address with a port.
   static Result<void, std::string> check(const DnsOptions& options);
 
   // Follows the name. `on_change` is called when state or addresses change, never from inside watch(); it may drop this

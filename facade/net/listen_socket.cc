@@ -54,19 +54,21 @@ int socket_option(int fd, int name) {
 Result<HostPort, std::string> parse_host_port(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   HostPort address;
-  const std::string hint = " (write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080)";
-  if (colon == std::string_view::npos) return fail("\"" + std::string(text) + "\" has no port" + hint);
+  // A name with a blank in it would be looked up, and be no such host.
+  const auto blank = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  if (std::any_of(text.begin(), text.end(), blank)) return fail(std::string("it holds a blank"));
+  if (colon == std::string_view::npos) return fail(std::string("it has no port"));
   std::string_view host = text.substr(0, colon);
   const std::string_view port = text.substr(colon + 1);
   if (host.size() > 1 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
   } else if (host.find(':') != std::string_view::npos) {
-    return fail("\"" + std::string(text) + "\": an IPv6 address stands in brackets" + hint);
+    return fail(std::string("an IPv6 address stands in brackets"));
   }
-  if (host.empty()) return fail("\"" + std::string(text) + "\" has no host" + hint);
+  if (host.empty()) return fail(std::string("it has no host"));
   const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), address.port);
   if (ec != std::errc() || end != port.data() + port.size() || port.empty()) {
-    return fail("\"" + std::string(port) + "\" is no port between 0 and 65535" + hint);
+    return fail(std::string("its port is none from 0 to 65535"));
   }
   address.host = host;
   return address;

@@ -17,7 +17,10 @@ struct HostPort {
   std::uint16_t port = 0;
   bool operator==(const HostPort&) const = default;
 };
-// "127.0.0.1:8080", "[::1]:8080", "localhost:0". Error: a sentence.
+// How an address is written, for people.
+inline constexpr std::string_view kHostPortForm = "HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080";
+// "127.0.0.1:8080", "[::1]:8080", "localhost:0". Error: what is wrong with it ("it has no port"); kHostPortForm says
+// what is right.
 Result<HostPort, std::string> parse_host_port(std::string_view text);
 std::string to_string(const HostPort& address);
 

@@ -30,7 +30,10 @@ Result<void, std::string> add_flags(SocketPlan& plan, ListenKind kind, const std
   const bool given_us = has(inherited, kind);
   for (const std::string& text : texts) {
     const auto address = parse_host_port(text);
-    if (!address) return fail(std::string(option_of(kind)) + ": " + address.error());
+    if (!address) {
+      return fail(std::string(option_of(kind)) + " " + text + ": " + address.error() + "; give " +
+                  std::string(kHostPortForm));
+    }
     if (given_us) {
       const auto same = [&](const ListenSocket& s) { return s.kind == kind && s.bound == *address; };
       if (std::any_of(inherited.begin(), inherited.end(), same)) continue;

@@ -41,15 +41,9 @@ TEST(ServeFlagsTest, WhatDoesNotGoTogetherIsRefusedInWords) {
   const std::tuple<std::vector<std::string>, const char*> rows[] = {
       {{"--tls-listen", "127.0.0.1:0"}, "needs --tls-cert and --tls-key"},
       {{"--tls-client", "required"}, "needs --tls-client-ca"},
-      {{"--tls-client", "sometimes"}, "--tls-client"},
-      {{"--listen", "127.0.0.1"}, "has no port"},
       {{"--keepalive-timeout", "0s"}, "--keepalive-timeout 0"},
       {{"--head-timeout", "0s"}, "--head-timeout 0"},
-      {{"--max-connections", "0"}, "--max-connections"},
-      {{"--max-held-bytes", "1000"}, "--max-held-bytes"},
-      {{"--max-held-bytes", "plenty"}, "--max-held-bytes"},
-      {{"--client-idle-timeout", "3 weeks"}, "--client-idle-timeout"},
-      {{"--log-level", "chatty"}, "--log-level"},
+      {{"--takeover-timeout", "0"}, "--takeover-timeout 0"},
   };
   for (const auto& [flags, want] : rows) {
     FicusOptions options;
@@ -58,6 +52,58 @@ TEST(ServeFlagsTest, WhatDoesNotGoTogetherIsRefusedInWords) {
     const auto ficus = start_ficus(pass_through_policy("127.0.0.1:1"), options);
     EXPECT_EQ(ficus->wait_exit(), 2) << want;
     EXPECT_NE(ficus->log().find(want), std::string::npos) << ficus->log();
+  }
+}
+
+// flag_values_test has the kinds of values; here, which flag is of which kind. The harness gives --workers,
+// --drain-timeout and --shadow-max-lag itself, and none of them may be repeated.
+TEST(ServeFlagsTest, AWrongValueIsRefusedWithItsFlagAndWhatIsAllowed) {
+  constexpr const char* kDay = "a time from 0 to 1d, as 500ms, 30s or 2h";
+  constexpr const char* kYear = "a time from 0 to 365d, as 500ms, 30s or 2h";
+  constexpr const char* kAddress = "HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080";
+  const struct {
+    const char* flag;
+    const char* given;
+    std::string allowed;
+    const char* hint;  // empty: none
+  } rows[] = {
+      {"--listen", "127.0.0.1", kAddress, "it has no port"},
+      {"--listen", "::1:8080", kAddress, "an IPv6 address stands in brackets"},
+      {"--tls-listen", "127.0.0.1:65536", kAddress, "its port is none from 0 to 65535"},
+      {"--admin", "local host:1", kAddress, "it holds a blank"},
+      {"--dns-server", "dns.test:53", "ADDRESS:PORT, for example 127.0.0.1:53 or [::1]:53",
+       "it names a host, and there is nobody yet to look that up"},
+      {"--dns-server", "127.0.0.1:0", "ADDRESS:PORT, for example 127.0.0.1:53 or [::1]:53", "port 0 is nobody's"},
+      {"--tls-client", "sometimes", "none, optional or required", ""},
+      {"--tls-client", "requried", "none, optional or required", "did you mean \"required\"?"},
+      {"--tls-client", "2", "none, optional or required", ""},
+      {"--log-level", "wrong", "debug, info, warn or error", ""},
+      {"--log-level", "Warn", "debug, info, warn or error", "did you mean \"warn\"?"},
+      {"--log-level", "0", "debug, info, warn or error", ""},
+      {"--compare-threads", "65", "a whole number from 1 to 64", "that is more"},
+      {"--max-connections", "020", "a whole number from 1 to 10000000", "it begins with a zero"},
+      {"--max-held-bytes", "1000", "a size from 1MiB to 1TiB, as 64MiB or 2GiB", "that is less"},
+      {"--max-held-bytes", "plenty", "a size from 1MiB to 1TiB, as 64MiB or 2GiB", "it does not begin with a digit"},
+      {"--client-idle-timeout", "3 weeks", kYear, "it holds a blank"},
+      {"--keepalive-interval", "366d", kYear, "that is more"},
+      {"--max-connection-age", "1year", kYear, "units are ms, s, m, h and d"},
+      {"--max-connection-age-grace", "30S", kYear, "did you mean \"30s\"?"},
+      {"--keepalive-timeout", "08s", kDay, "it begins with a zero"},
+      {"--preface-timeout", "10 s", kDay, "it holds a blank"},
+      {"--head-timeout", "+10s", kDay, "it has a sign"},
+      {"--min-ping-interval", "0.1ms", kDay, "that is no whole number of milliseconds"},
+      {"--takeover-timeout", "2d", kDay, "that is more"},
+  };
+  for (const auto& row : rows) {
+    FicusOptions options;
+    options.flags = {row.flag, row.given};
+    options.expect_ready = false;
+    const auto ficus = start_ficus(pass_through_policy("127.0.0.1:1"), options);
+    const std::string hint = std::string(row.hint).empty() ? "" : " (" + std::string(row.hint) + ")";
+    const std::string want =
+        std::string(row.flag) + ": \"" + row.given + "\" is not allowed; give " + row.allowed + hint + "\n";
+    EXPECT_EQ(ficus->wait_exit(), 2) << want;
+    EXPECT_NE(ficus->log().find(want), std::string::npos) << ficus->log() << want;
   }
 }
 

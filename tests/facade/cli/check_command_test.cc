@@ -121,6 +121,23 @@ TEST_F(CheckCommandTest, WrongArgumentsAreExitTwo) {
   }
 }
 
+TEST_F(CheckCommandTest, AWrongValueIsNamedWithItsFlagAndWhatIsAllowed) {
+  const std::string policy = write("p.yaml", kGood);
+  const std::pair<std::vector<std::string>, const char*> rows[] = {
+      {{"--format", "xml"}, "--format: \"xml\" is not allowed; give text or json\n"},
+      {{"--format", "jsno"}, "--format: \"jsno\" is not allowed; give text or json (did you mean \"json\"?)\n"},
+      {{"--format", "1"}, "--format: \"1\" is not allowed; give text or json\n"},
+      {{"--today", "tomorrow"}, "--today: \"tomorrow\" is not allowed; give YYYY-MM-DD, as 2027-07-01\n"},
+      {{"--today", "2026-02-30"},
+       "--today: \"2026-02-30\" is not allowed; give YYYY-MM-DD, as 2027-07-01 (there is no such day)\n"},
+  };
+  for (const auto& [flags, want] : rows) {
+    const auto result = run({"check", policy, flags[0], flags[1]});
+    EXPECT_EQ(result.exit_code, 2) << want;
+    EXPECT_EQ(result.err.rfind(want, 0), 0u) << result.err << want;
+  }
+}
+
 TEST_F(CheckCommandTest, HelpHasExamplesAndExitCodes) {
   const auto result = run({"check", "--help"});
   EXPECT_EQ(result.exit_code, 0);

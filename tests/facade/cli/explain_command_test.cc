@@ -226,6 +226,23 @@ TEST_F(ExplainCommandTest, WrongArgumentsAreExitTwo) {
   EXPECT_EQ(explain({"--method", kGet}).exit_code, 2);
 }
 
+TEST_F(ExplainCommandTest, AWrongValueIsNamedWithItsFlagAndWhatIsAllowed) {
+  const std::pair<std::vector<std::string>, const char*> rows[] = {
+      {{"--method", "GetPolicy"},
+       "--method: \"GetPolicy\" is not allowed; give pkg.Service/Method, with or without a leading slash\n"},
+      {{"--method", kGet, "--metadata", "novalue"}, "--metadata: \"novalue\" is not allowed; give name=value\n"},
+      {{"--method", kGet, "--peer-san", "a\x1b[31mb"},
+       "--peer-san: \"a\\x1b[31mb\" is not allowed; give a URI, DNS name or email address\n"},
+      {{"--method", kGet, "--today", "soon"},
+       "--today: \"soon\" is not allowed; give YYYY-MM-DD, as 2027-07-01\n"},
+  };
+  for (const auto& [flags, want] : rows) {
+    const auto result = explain(flags);
+    EXPECT_EQ(result.exit_code, 2) << want;
+    EXPECT_EQ(result.err.rfind(want, 0), 0u) << result.err << want;
+  }
+}
+
 TEST_F(ExplainCommandTest, NothingThatIsPrintedCanSteerATerminal) {
   const auto result = explain({"--method", kGet, "--tenant", "a\xe2\x80\xae" "b\xff"});
   EXPECT_EQ(result.exit_code, 0);

@@ -17,11 +17,24 @@ TEST(HostPortTest, ReadsNamesAndAddresses) {
   }
 }
 
-TEST(HostPortTest, RefusesWhatIsNoneAndSaysHowToWriteIt) {
-  for (const char* bad : {"", "8080", "host", "host:", ":80", "host:65536", "host:-1", "host:8x", "::1:80", "[]:80"}) {
+TEST(HostPortTest, RefusesWhatIsNoneAndSaysWhatIsWrongWithIt) {
+  const std::pair<const char*, const char*> rows[] = {{"", "it has no port"},
+                                                      {"8080", "it has no port"},
+                                                      {"host", "it has no port"},
+                                                      {"host:", "its port is none from 0 to 65535"},
+                                                      {":80", "it has no host"},
+                                                      {"host:65536", "its port is none from 0 to 65535"},
+                                                      {"host:-1", "its port is none from 0 to 65535"},
+                                                      {"host:8x", "its port is none from 0 to 65535"},
+                                                      {"::1:80", "an IPv6 address stands in brackets"},
+                                                      {"[]:80", "it has no host"},
+                                                      {"ho st:80", "it holds a blank"},
+                                                      {"host:80 ", "it holds a blank"},
+                                                      {"\thost:80", "it holds a blank"}};
+  for (const auto& [bad, why] : rows) {
     const auto parsed = parse_host_port(bad);
     ASSERT_FALSE(parsed) << bad;
-    EXPECT_NE(parsed.error().find("HOST:PORT"), std::string::npos) << parsed.error();
+    EXPECT_EQ(parsed.error(), why) << bad;
   }
 }
 

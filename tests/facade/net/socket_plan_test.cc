@@ -36,8 +36,8 @@ TEST(SocketPlanTest, FlagsBecomeSocketsTheAdminLast) {
 TEST(SocketPlanTest, WhatCannotBeServedIsSaid) {
   const std::tuple<SocketFlags, const char*> rows[] = {
       {flags({}), "nothing to serve on"},
-      {flags({"8080"}), "--listen: \"8080\" has no port"},
-      {flags({"127.0.0.1:1"}, "x"), "--admin: \"x\" has no port"},
+      {flags({"8080"}), "--listen 8080: it has no port; give HOST:PORT"},
+      {flags({"127.0.0.1:1"}, "x"), "--admin x: it has no port; give HOST:PORT"},
       {flags({"127.0.0.1:1", "127.0.0.1:1"}), "--listen 127.0.0.1:1 stands twice"},
       {flags({"127.0.0.1:1"}, "127.0.0.1:1"), "--admin 127.0.0.1:1 stands twice"},
   };
