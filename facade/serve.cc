@@ -86,6 +86,7 @@ class Server {
   Result<void, std::string> open_sinks();
   void make_lanes();
   Result<void, LoadFailure> load_policy_first();
+  int fail_policy(const LoadFailure& failure);
   Result<void, std::string> use_sockets();
   void start_threads();
   void wait_warm();
@@ -210,6 +211,17 @@ Result<void, LoadFailure> Server::load_policy_first() {
   return policies_->load_first();
 }
 
+// The diagnostics say what is wrong, where, and what to do; the exit code is the one `ficus check` has for it.
+int Server::fail_policy(const LoadFailure& failure) {
+  for (const Diagnostic& diagnostic : failure.diagnostics) std::cerr << to_string(diagnostic) << '\n';
+  const std::string what = failure.unreadable ? "policy could not be read" : "policy was refused";
+  succession_.give_up("its " + what);
+  const std::string then = succession_.succeeds() ? "the running facade goes on"
+                                                  : "`ficus check " + options_.policy + "` says the same";
+  std::cerr << "ficus serve: the " << what << "; " << then << '\n';
+  return failure.unreadable ? kExitUsage : kExitProblems;
+}
+
 Result<void, std::string> Server::use_sockets() {
   if (const auto opened = open_plan(plan_); !opened) return fail(opened.error());
   std::vector<Worker*> workers;
@@ -278,12 +290,7 @@ int Server::run() {
   }
   make_lanes();
   if (const auto loaded = load_policy_first(); !loaded) {
-    for (const Diagnostic& diagnostic : loaded.error().diagnostics) std::cerr << to_string(diagnostic) << '\n';
-    std::cerr << "ficus serve: the policy was refused; "
-              << (succession_.succeeds() ? "the running facade goes on\n"
-                                         : "`ficus check " + options_.policy + "` says the same\n");
-    succession_.give_up("its policy was refused");
-    return kExitProblems;
+    return fail_policy(loaded.error());
   }
   metrics_.set_snapshot_gauges([this](MetricsShard& shard) {
     if (const auto table = publisher_->in_force()) collect_policy_gauges(*table, utc_today(), shard);

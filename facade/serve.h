@@ -52,7 +52,7 @@ struct ServeOptions {
 };
 
 // Exit codes beside those of every command (cli/cli.h): kExitProblems is a policy that was refused, kExitUsage wrong
-// arguments or a start that failed. 3 is left to scripts (packages are missing).
+// arguments, a policy file that cannot be read or another start that failed. 3 is left to scripts (packages are missing).
 inline constexpr int kExitCallsCut = 4;  // stopped, and the drain timeout cut calls off
 
 // Serves until SIGTERM or SIGINT, or until a successor has taken over; SIGHUP reloads the policy. Gives the exit code.

@@ -148,11 +148,10 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
       "Signals: SIGHUP reads the policy again; SIGTERM and SIGINT drain and stop,\n"
       "a second one stops at once.\n"
       "Sockets that systemd passes (FileDescriptorName= listen, tls or admin) stand for the options of their kind.\n"
-      "Exit codes: 0 stopped or replaced by a successor, every call ended by itself; 1 the policy was refused, also "
-      "one\n"
-      "that would give a write another owner than the running facade does; 2 wrong usage, or it could not start or "
-      "not\n"
-      "take over (the running facade goes on); 4 stopped or replaced, and the drain timeout cut calls off.");
+      "Exit codes: 0 stopped or replaced by a successor, every call ended by itself; 1 the policy was refused, also one\n"
+      "that would give a write another owner than the running facade does; 2 wrong usage, the policy's file cannot be\n"
+      "read, or it could not start or not take over (the running facade goes on); 4 stopped or replaced, and the drain\n"
+      "timeout cut calls off.");
   command->callback([command, options, &context] {
     options->sockets.admin_given = command->count("--admin") != 0;
     if (const std::string wrong = check_together(*options); !wrong.empty()) {

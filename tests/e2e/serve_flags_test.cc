@@ -107,6 +107,40 @@ TEST(ServeFlagsTest, AWrongValueIsRefusedWithItsFlagAndWhatIsAllowed) {
   }
 }
 
+// What, where and what to do; and the exit code that `ficus check` has for it.
+TEST(ServeFlagsTest, APolicyThatCannotBeReadIsExitTwoAndOneThatIsRefusedExitOne) {
+  TempDir dir;
+  dir.write("empty.yaml", "");
+  dir.write("wrong.yaml", "apiVersion: nobody/v1\n");
+  std::string named = pass_through_policy("127.0.0.1:1");
+  named.insert(named.find("upstreams:"), "schemas: [absent.pb]\n");
+  dir.write("names-a-missing-schema.yaml", named);
+  const struct {
+    const char* name;
+    std::string policy;
+    int exit_code;
+    std::vector<std::string> says;
+  } rows[] = {
+      {"missing", dir.path("absent.yaml"), 2,
+       {dir.path("absent.yaml"), "error[P200]: cannot read the policy: ", "ficus serve: the policy could not be read; "}},
+      {"a directory", dir.path("."), 2, {dir.path("."), "error[P200]", "the policy could not be read"}},
+      {"below a file", dir.path("empty.yaml/p.yaml"), 2, {"error[P200]", "the policy could not be read"}},
+      {"empty", dir.path("empty.yaml"), 1, {"empty.yaml", "error[P", "ficus serve: the policy was refused; "}},
+      {"wrong", dir.path("wrong.yaml"), 1, {"wrong.yaml:1:", "error[P", "the policy was refused"}},
+      {"its schema is missing", dir.path("names-a-missing-schema.yaml"), 1, {"P201", "the policy was refused"}},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.name);
+    FicusOptions options;
+    options.policy_path = row.policy;
+    options.expect_ready = false;
+    FicusProcess ficus(options);
+    EXPECT_EQ(ficus.wait_exit(), row.exit_code) << ficus.log();
+    for (const std::string& part : row.says) EXPECT_NE(ficus.log().find(part), std::string::npos) << part << ficus.log();
+    EXPECT_NE(ficus.log().find("`ficus check " + row.policy + "` says the same"), std::string::npos) << ficus.log();
+  }
+}
+
 TEST(ServeFlagsTest, BelowTheLogLevelNothingIsWritten) {
   ScriptedUpstream upstream;
   const auto usual = start_ficus(pass_through_policy(upstream.address()));
