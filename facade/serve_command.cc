@@ -144,14 +144,16 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
       "Examples:\n"
       "  ficus serve --policy policies/first-step.yaml --listen 127.0.0.1:8080\n"
       "  ficus serve --policy p.yaml --listen 0.0.0.0:8080 --admin 127.0.0.1:9901 --workers 4 \\\n"
-      "      --mismatch-log mismatches.jsonl --redact-key redact.key --takeover /run/ficus/takeover.sock\n\n"
+      "      --mismatch-log mismatches.jsonl --redact-key redact.key --takeover /run/ficus/takeover.sock\n"
+      "  ficus serve --policy p.yaml --tls-listen 0.0.0.0:8443 --tls-cert server.pem --tls-key server.key \\\n"
+      "      --tls-client required --tls-client-ca clients-ca.pem   # they say who they are: peer_san\n\n"
       "Signals: SIGHUP reads the policy again; SIGTERM and SIGINT drain and stop,\n"
       "a second one stops at once.\n"
       "Sockets that systemd passes (FileDescriptorName= listen, tls or admin) stand for the options of their kind.\n"
-      "Exit codes: 0 stopped or replaced by a successor, every call ended by itself; 1 the policy was refused, also one\n"
-      "that would give a write another owner than the running facade does; 2 wrong usage, the policy's file cannot be\n"
-      "read, or it could not start or not take over (the running facade goes on); 4 stopped or replaced, and the drain\n"
-      "timeout cut calls off.");
+      "Exit codes: 0 stopped or replaced by a successor, every call ended by itself; 1 the policy was refused, also\n"
+      "one that would give a write another owner than the running facade does; 2 wrong usage, the policy's file\n"
+      "cannot be read, or it could not start or take over (the running facade goes on); 4 stopped or replaced, and\n"
+      "the drain timeout cut calls off.");
   command->callback([command, options, &context] {
     options->sockets.admin_given = command->count("--admin") != 0;
     if (const std::string wrong = check_together(*options); !wrong.empty()) {

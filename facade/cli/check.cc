@@ -98,7 +98,7 @@ The policy's own `tests:` are run as well.
 Examples:
   ficus check policies/insurer.yaml
   ficus check --format json policies/*.yaml
-  ficus check --today 2027-07-01 policies/insurer.yaml     what will have run out by then?
+  ficus check --today 2027-07-01 policies/insurer.yaml     # what will have run out by then?
 
 Exit codes: 0 no errors, 1 some policy has errors, 2 wrong arguments or a file that cannot be read.)");
   command->callback([arguments, &context] { context.exit_code = run_check(*arguments, context); });
