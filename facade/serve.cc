@@ -122,6 +122,7 @@ class Server {
   asio::posix::stream_descriptor predecessor_{control_};  // open while the one we took over from drains
   std::string listen_at_, tls_listen_at_, admin_at_;
   std::string listeners_;  // every client address with its kind, for the log
+  bool clients_show_certificates_ = false;
   std::atomic<bool> ready_{false};
   bool draining_ = false;
   bool drain_now_ = false;
@@ -137,6 +138,7 @@ Result<void, std::string> Server::find_sockets() {
   plan_ = *std::move(plan);
   const bool tls = std::any_of(plan_.sockets.begin(), plan_.sockets.end(),
                                [](const ListenSocket& socket) { return socket.kind == ListenKind::kTls; });
+  clients_show_certificates_ = tls && options_.tls.client != TlsClientMode::kNone;
   if (tls) {
     // Flags say so of --tls-listen; a service manager's socket comes without one.
     if (options_.tls.cert.empty() || options_.tls.key.empty()) {
@@ -207,6 +209,7 @@ Result<void, LoadFailure> Server::load_policy_first() {
   store.load.today = utc_today();
   store.today = utc_today;
   store.predecessor = succession_.policy();
+  store.clients_show_certificates = clients_show_certificates_;
   policies_ = std::make_unique<PolicyStore>(control_, std::move(store), *publisher_, metrics_);
   return policies_->load_first();
 }

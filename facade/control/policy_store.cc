@@ -97,6 +97,29 @@ Diagnostic owner_move_diagnostic(const Policy& next, const OwnerDiff& diff) {
   return diagnostic;
 }
 
+// A policy that has to know callers by what no client of this process shows: told here, since only this process knows
+// its listeners, and at each load, since a reload may bring such a policy.
+std::vector<Diagnostic> unknowable_callers(const Policy& policy) {
+  std::vector<Diagnostic> found;
+  const auto judge = [&](const std::vector<IdentitySource>& sources, const char* what) {
+    const auto verified = [](const IdentitySource& source) { return source.verified(); };
+    if (sources.empty() || !std::all_of(sources.begin(), sources.end(), verified)) return;
+    Diagnostic diagnostic;
+    diagnostic.code = codes::kCallersUnknowable.code;
+    diagnostic.level = DiagnosticLevel::kWarning;
+    diagnostic.file = policy.file;
+    diagnostic.mark = sources.front().mark;
+    diagnostic.yaml_path = std::string("identity.") + what + "[0]";
+    diagnostic.message = std::string("only a client certificate says which ") + what +
+                         " calls, and no listener of this process asks for one: no " + what + " is ever known";
+    diagnostic.hint = "serve with --tls-listen and --tls-client required (or optional), or add a source of metadata";
+    found.push_back(std::move(diagnostic));
+  };
+  judge(policy.identity.tenant, "tenant");
+  judge(policy.identity.consumer, "consumer");
+  return found;
+}
+
 // The same at a takeover: the other process serves writes by its policy until it has drained.
 Diagnostic predecessor_owner_diagnostic(const Policy& next, const OwnerDiff& diff) {
   Diagnostic diagnostic = owner_move_diagnostic(next, diff);
@@ -185,6 +208,7 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
     }
     loaded->warnings = std::move(judged);
     log_diagnostics(loaded->warnings);
+    warn_of_unknowable_callers(*loaded);
     log_event(LogLevel::kInfo, "policy_loaded", "the first policy is in force",
               {{"file", options.path},
                {"name", loaded->table->name()},
@@ -193,6 +217,18 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
     remember_files(loaded->files, loaded->stamps);
     publish(*std::move(loaded), [] {});
     return {};
+  }
+
+  // An event of its own beside the loader's diagnostics, to be found by its name: calls go astray without an error.
+  void warn_of_unknowable_callers(LoadedPolicy& loaded) const {
+    if (options.clients_show_certificates) return;
+    for (Diagnostic& diagnostic : unknowable_callers(loaded.table->policy())) {
+      const bool tenants = diagnostic.yaml_path.find("tenant") != std::string::npos;
+      log_event(LogLevel::kWarn, tenants ? "tenants_unknowable" : "consumers_unknowable", to_string(diagnostic),
+                {{"code", diagnostic.code}, {"path", diagnostic.yaml_path}});
+      loaded.warnings.push_back(std::move(diagnostic));
+    }
+    sort_by_mark(loaded.warnings);
   }
 
   // What is to be said of `next` beside the predecessor; errors keep it from serving there.
@@ -286,6 +322,7 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
     }
     loaded->warnings = std::move(judged);
     log_diagnostics(loaded->warnings);
+    warn_of_unknowable_callers(*loaded);
     const auto table = loaded->table;
     const auto change = brief_change(current->policy(), next);
     finish("applied", trigger, {});

@@ -29,6 +29,10 @@ struct PolicyStoreOptions {
   std::chrono::milliseconds settle{200};  // a changed file must stand still this long before it is read
   std::chrono::milliseconds poll{5000};   // how often to look without an event; see file_watcher.h
   bool use_inotify = true;
+  // Whether a listener of this process asks clients for certificates. If not, a policy that knows tenants or consumers
+  // by those alone is taken, with a warning (W202; in the log `tenants_unknowable`, `consumers_unknowable`): none is
+  // ever known, and rules for them take no call.
+  bool clients_show_certificates = true;
   // The policy in force in a process that serves beside this one until it has drained (the one we take over from): a
   // policy that gives a write another owner than this one does is refused, at first and at each reload, until
   // predecessor_gone(). Null: there is none.

@@ -11,6 +11,7 @@ namespace {
 
 using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr const char* kForwarded = "x-forwarded-client-cert";
 
@@ -166,6 +167,20 @@ TEST_F(TlsTest, ACertificateSaysWhoCallsAndMetadataMayNotContradict) {
   const UnaryReply conflict = read(known("spiffe://corp/tenant/globex"), {{"x-tenant-id", "acme"}});
   EXPECT_EQ(conflict.status.error_code(), grpc::StatusCode::PERMISSION_DENIED) << conflict.status.error_message();
   EXPECT_EQ(new_side.calls(), 1u);
+}
+
+TEST_F(TlsTest, TenantsThatNobodyAsksForAreWarnedOfAndOthersAreNot) {
+  std::string policy = pass_through_policy(upstream_.address());
+  policy.insert(policy.find("upstreams:"), "identity: {tenant: [{peer_san: \"spiffe://corp/tenant/*\"}]}\n");
+  constexpr const char* kWarning = " warning tenants_unknowable message=";
+  start(policy, ca_.issue(server_wish()));
+  EXPECT_THAT(ficus_->log(), HasSubstr(kWarning)) << "a TLS listener that asks for no certificate";
+  ficus_ = start_ficus(policy);
+  EXPECT_THAT(ficus_->log(), HasSubstr(kWarning)) << "no TLS listener";
+  for (const char* mode : {"optional", "required"}) {
+    start(policy, ca_.issue(server_wish()), client_flags(mode));
+    EXPECT_THAT(ficus_->log(), Not(HasSubstr("tenants_unknowable"))) << mode;
+  }
 }
 
 TEST_F(TlsTest, NewCertificatesServeNewConnectionsAndBrokenOnesAreKeptOut) {

@@ -18,7 +18,8 @@ namespace ficus::testing {
 // A store over one directory, with one worker that remembers every table it was given.
 class Store {
  public:
-  explicit Store(std::string path, std::shared_ptr<const Policy> predecessor = nullptr)
+  explicit Store(std::string path, std::shared_ptr<const Policy> predecessor = nullptr,
+                 bool clients_show_certificates = true)
       : publisher({[this](std::shared_ptr<const RouteTable> table, std::function<void()> done) {
           tables.push_back(std::move(table));
           if (hold_acknowledgements) {
@@ -27,10 +28,12 @@ class Store {
             done();
           }
         }}),
-        store(io, options(std::move(path), std::move(predecessor)), publisher, metrics) {}
+        store(io, options(std::move(path), std::move(predecessor), clients_show_certificates), publisher, metrics) {}
 
-  static PolicyStoreOptions options(std::string path, std::shared_ptr<const Policy> predecessor) {
+  static PolicyStoreOptions options(std::string path, std::shared_ptr<const Policy> predecessor,
+                                    bool clients_show_certificates) {
     PolicyStoreOptions options;
+    options.clients_show_certificates = clients_show_certificates;
     options.path = std::move(path);
     options.load = sample_load_options();
     options.settle = std::chrono::milliseconds(10);

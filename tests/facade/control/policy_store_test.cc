@@ -265,6 +265,106 @@ TEST(PolicyStoreTest, OfTwoQuickChangesTheLastIsInForce) {
   EXPECT_LE(s.in_force().generation(), 41u);
 }
 
+// ---- callers that nobody can know ----
+
+// The sample, which has a source of metadata for tenants and none for consumers, with another `identity`.
+std::string sample_known_by(const std::string& identity) {
+  return sample_policy_with("  tenant: [{metadata: x-tenant-id}]\n  trust_metadata: true\n", identity);
+}
+const std::string kTenantBySan = "  tenant: [{peer_san: \"spiffe://corp/tenant/*\"}]\n";
+const std::string kTenantByBoth =
+    "  tenant: [{peer_san: \"spiffe://corp/tenant/*\"}, {metadata: x-tenant-id}]\n  trust_metadata: true\n";
+const std::string kTenantByMetadata = "  tenant: [{metadata: x-tenant-id}]\n  trust_metadata: true\n";
+const std::string kConsumerBySan = "  consumer: [{peer_san: \"spiffe://corp/app/*\"}]\n";
+
+// Of /policy and of what was logged meanwhile, which may say it once.
+struct Said {
+  bool tenants = false, consumers = false;
+  bool operator==(const Said&) const = default;
+};
+Said said_of_callers(const Store& s, const std::string& log) {
+  const std::string json = s.store.describe_json();
+  const Said said{json.find("no tenant is ever known") != std::string::npos,
+                  json.find("no consumer is ever known") != std::string::npos};
+  EXPECT_EQ(log.find(" warning tenants_unknowable message=") != std::string::npos, said.tenants) << log;
+  EXPECT_EQ(log.find(" warning consumers_unknowable message=") != std::string::npos, said.consumers) << log;
+  EXPECT_EQ(json.find("\"code\":\"W202\"") != std::string::npos, said.tenants || said.consumers) << json;
+  return said;
+}
+
+TEST(PolicyStoreTest, CallersKnownByCertificatesThatNobodyAsksForAreWarnedOf) {
+  const struct {
+    const char* name;
+    std::string identity;
+    bool clients_show_certificates;
+    Said want;
+  } cases[] = {
+      {"a tenant by certificate alone", kTenantBySan, false, {true, false}},
+      {"a consumer by certificate alone", kTenantByMetadata + kConsumerBySan, false, {false, true}},
+      {"both", kTenantBySan + kConsumerBySan, false, {true, true}},
+      {"and certificates are shown", kTenantBySan + kConsumerBySan, true, {}},
+      {"by certificate or metadata", kTenantByBoth, false, {}},
+      {"by metadata", kTenantByMetadata, false, {}},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    TempDir dir;
+    ::testing::internal::CaptureStderr();
+    Store first(write_sample(dir.path(), sample_known_by(c.identity)), nullptr, c.clients_show_certificates);
+    const auto loaded = first.store.load_first();
+    EXPECT_EQ(said_of_callers(first, ::testing::internal::GetCapturedStderr()), c.want) << "at the first load";
+    ASSERT_TRUE(loaded);
+
+    // Another identity of tenants may move owners, which no reload does: the same one comes with each reload.
+    write_sample(dir.path(), "# again\n" + sample_known_by(c.identity));
+    ::testing::internal::CaptureStderr();
+    const std::string outcome = first.reload();
+    EXPECT_EQ(said_of_callers(first, ::testing::internal::GetCapturedStderr()), c.want) << "at a reload";
+    EXPECT_EQ(outcome, "applied");
+  }
+}
+
+TEST(PolicyStoreTest, AReloadMayBringConsumersThatNobodyCanKnowAndMendThem) {
+  TempDir dir;
+  Store s(write_sample(dir.path()), nullptr, false);
+  ASSERT_TRUE(s.store.load_first());
+  const auto reload = [&](const std::string& policy) {
+    write_sample(dir.path(), policy);
+    ::testing::internal::CaptureStderr();
+    const std::string outcome = s.reload();
+    const Said said = said_of_callers(s, ::testing::internal::GetCapturedStderr());
+    EXPECT_EQ(outcome, "applied");
+    return said;
+  };
+  EXPECT_EQ(reload(sample_known_by(kTenantByMetadata + kConsumerBySan)), (Said{false, true}));
+  EXPECT_EQ(reload(sample_known_by(kTenantByMetadata + "  consumer: [{metadata: x-consumer}]\n")), Said{});
+}
+
+TEST(PolicyStoreTest, TheWarningNamesThePlaceAndWhatToDo) {
+  TempDir dir;
+  Store s(write_sample(dir.path(), sample_known_by(kTenantBySan)), nullptr, false);
+  ::testing::internal::CaptureStderr();
+  const bool loaded = s.store.load_first().has_value();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(loaded) << log;
+  EXPECT_THAT(log, HasSubstr("policy.yaml:11:"));
+  EXPECT_THAT(log, HasSubstr("warning[W202]: only a client certificate says which tenant calls"));
+  EXPECT_THAT(log, HasSubstr("--tls-client required"));
+  EXPECT_THAT(log, HasSubstr("path=identity.tenant[0]"));
+}
+
+TEST(PolicyStoreTest, ARefusedReloadWarnsOfNoCallersSinceNothingOfItIsInForce) {
+  TempDir dir;
+  Store s(write_sample(dir.path()), nullptr, false);
+  ASSERT_TRUE(s.store.load_first());
+  std::string text = sample_known_by(kTenantBySan);
+  text = replaced(text, "ownership_epoch: 7", "ownership_epoch: 8");
+  write_sample(dir.path(), text);
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(s.reload(), "refused");
+  EXPECT_EQ(said_of_callers(s, ::testing::internal::GetCapturedStderr()), Said{});
+}
+
 // ---- a file cut off anywhere ----
 
 // Who owns each write, asked of the table for tenants of every class.
