@@ -20,6 +20,7 @@
 #include "facade/control/policy_metrics.h"
 #include "facade/control/policy_store.h"
 #include "facade/metrics/families.h"
+#include "facade/metrics/fixed_series.h"
 #include "facade/metrics/metrics.h"
 #include "facade/net/file_limit.h"
 #include "facade/net/inherited_sockets.h"
@@ -78,6 +79,7 @@ class Server {
   Server(const ServeOptions& options, std::vector<ListenSocket> inherited)
       : options_(options), inherited_(std::move(inherited)) {
     limits_.held_bytes = options.held_bytes / std::max(1u, options.workers);
+    add_fixed_series(metrics_.add_shard());
   }
   int run();
 

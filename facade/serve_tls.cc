@@ -2,6 +2,7 @@
 
 #include "facade/base/log.h"
 #include "facade/metrics/families.h"
+#include "facade/net/tls_error.h"
 
 namespace ficus {
 
@@ -11,6 +12,10 @@ Result<void, std::string> ServeTls::open(TlsServerFiles files) {
   source_ = *std::move(opened);
   slot_ = std::make_shared<TlsServerSlot>(source_->context());
   for (const std::string& warning : source_->warnings()) log_event(LogLevel::kWarn, "tls_certificate", warning);
+  // Zero from the start, as fixed_series.h has it: the classes are OpenSSL's and ours, no client's to choose.
+  shard_.counter(families::kTlsHandshakes, {"client", "done"});
+  for (const std::string_view failed : tls_class::kAll) shard_.counter(families::kTlsHandshakes, {"client", failed});
+  for (int alert = 0; alert <= 0xff; ++alert) shard_.counter(families::kTlsHandshakes, {"client", alert_class(alert)});
   return {};
 }
 

@@ -48,6 +48,31 @@ inline constexpr std::string_view kReset = "connection reset";
 inline constexpr std::string_view kTransport = "transport error";
 inline constexpr std::string_view kIdleRecords = "too many TLS records without data";
 inline constexpr std::string_view kNoMemory = "out of memory";
+// Every one of them.
+inline constexpr std::string_view kAll[] = {kExpired,
+                                            kNotYetValid,
+                                            kOtherHost,
+                                            kUntrusted,
+                                            kSelfSigned,
+                                            kPurpose,
+                                            kWeak,
+                                            kUnusableName,
+                                            kBadCertificate,
+                                            kNoClientCertificate,
+                                            kNoH2,
+                                            kNoAlpn,
+                                            kNotTls,
+                                            kVersion,
+                                            kNothingShared,
+                                            kNotAuthentic,
+                                            kHandshakeFailed,
+                                            kProtocolError,
+                                            kEndedByAlert,
+                                            kClosedInHandshake,
+                                            kReset,
+                                            kTransport,
+                                            kIdleRecords,
+                                            kNoMemory};
 }  // namespace tls_class
 
 }  // namespace ficus

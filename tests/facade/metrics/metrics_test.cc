@@ -4,13 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <regex>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "facade/metrics/families.h"
+#include "facade/metrics/fixed_series.h"
 #include "tests/facade/metrics/exposition.h"
 
 namespace ficus {
@@ -236,6 +240,88 @@ TEST(MetricsDeathTest, MistakesOfAProgrammerAbortWithTheFamilysName) {
   MetricsShard shard;
   EXPECT_DEATH(shard.counter(kTestCounter, {"only one"}), "test_total.*number of label");
   EXPECT_DEATH(shard.gauge(kTestCounter, {"x", "y"}), "test_total.*type");
+}
+
+// ---- fixed_series.h ----
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  EXPECT_TRUE(file) << path;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// What the one group of `pattern` matched, anywhere in `text`.
+void collect(const std::string& text, const std::string& pattern, std::set<std::string>& to) {
+  const std::regex regex(pattern);
+  for (std::sregex_iterator it(text.begin(), text.end(), regex), end; it != end; ++it) to.insert(it->str(1));
+}
+
+template <std::size_t N>
+std::set<std::string> set_of(const std::string_view (&names)[N]) {
+  std::set<std::string> set(std::begin(names), std::end(names));
+  EXPECT_EQ(set.size(), N) << "a name twice";
+  return set;
+}
+
+// Every way in which the sources name a limit of the facade's own. A list kept by hand is one that is forgotten.
+TEST(FixedSeriesTest, LimitNamesAreThoseOfTheSources) {
+  std::set<std::string> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(FICUS_FACADE)) {
+    const std::string name = entry.path().filename();
+    const std::string extension = entry.path().extension();
+    if ((extension != ".cc" && extension != ".h") || name.rfind("fixed_series", 0) == 0) continue;
+    const std::string text = text_of(entry.path());
+    collect(text, R"re(kLimits, \{"(\w+)"\})re", found);
+    collect(text, R"re(\bbreak_off\("(\w+)")re", found);
+    collect(text, R"re(\bcount_limit\("(\w+)")re", found);
+    collect(text, R"re(\bflood\(\w+, [\w.]+, "(\w+)"\))re", found);
+    collect(text, R"re(\bForcedEnd k\w+\{"(\w+)")re", found);
+    collect(text, R"re(\blimit = "(\w+)")re", found);
+    // Of an upstream's connection they are in another family.
+    if (name.rfind("upstream_", 0) != 0) collect(text, R"re(\bon_limit\("(\w+)")re", found);
+  }
+  EXPECT_TRUE(found.insert("metric_series").second) << "it is counted below the counting itself";
+  EXPECT_EQ(found, set_of(kLimitNames));
+}
+
+TEST(FixedSeriesTest, OutcomesOfLookUpsAndTracesAreThoseOfTheSources) {
+  const std::filesystem::path facade = FICUS_FACADE;
+  const std::string dns = text_of(facade / "net/dns_resolver.cc");
+  const std::size_t begin = dns.find("std::string_view outcome_of(int status)");
+  ASSERT_NE(begin, std::string::npos);
+  std::set<std::string> outcomes, drops;
+  collect(dns.substr(begin, dns.find("\n}", begin) - begin), R"re(return "(\w+)")re", outcomes);
+  EXPECT_EQ(outcomes, set_of(kDnsOutcomes));
+  for (const char* file : {"trace/jsonl_sink.cc", "shadow/compare_queue.cc"}) {
+    const std::string text = text_of(facade / file);
+    collect(text, R"re(kTraces, \{"dropped", "(\w+)"\})re", drops);
+    std::set<std::string> calls;  // drop(x ? "a" : "b", error)
+    collect(text, R"re(\bdrop\(([^;]*)\);)re", calls);
+    for (const std::string& call : calls) collect(call, R"re("(\w+)")re", drops);
+  }
+  drops.erase("dropped");  // of drop()'s own definition
+  EXPECT_EQ(drops, set_of(kTraceDrops));
+}
+
+TEST(FixedSeriesTest, AreThereAsZeroAndEventsAddToThem) {
+  Metrics metrics;
+  add_fixed_series(metrics.add_shard());
+  for (const std::string_view limit : kLimitNames) {
+    EXPECT_THAT(metrics.expose(), HasSubstr("ficus_limit_hits_total{limit=\"" + std::string(limit) + "\"} 0\n"));
+  }
+  const std::string text = metrics.expose();
+  for (const char* line :
+       {"ficus_dns_lookups_total{outcome=\"timeout\"} 0\n",
+        "ficus_traces_total{outcome=\"dropped\",reason=\"disk_full\"} 0\n",
+        "ficus_traces_total{outcome=\"written\",reason=\"\"} 0\n", "ficus_tls_reloads_total{outcome=\"kept\"} 0\n",
+        "ficus_protocol_errors_total{peer=\"client\"} 0\n", "ficus_connections_total{peer=\"client\"} 0\n",
+        "ficus_connections{peer=\"client\"} 0\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  // On another shard, as a worker counts.
+  metrics.add_shard().counter(families::kLimits, {"frame_bytes"}).add();
+  EXPECT_EQ(exposed(metrics).value("ficus_limit_hits_total", {{"limit", "frame_bytes"}}), 1);
+  EXPECT_EQ(exposed(metrics).sum("ficus_limit_hits_total"), 1);
 }
 
 // ---- families.h ----
