@@ -119,7 +119,7 @@ Result<std::shared_ptr<const TlsServerContext>, std::string> TlsServerContext::m
   SSL_CTX_set_client_hello_cb(native, on_client_hello, nullptr);
   SSL_CTX_set_alpn_select_cb(native, select_h2, nullptr);
   if (settings.client_certificates != ClientCertificates::kNone) {
-    const auto trusted = trust_certificates(native, {settings.client_ca_name, settings.client_ca_pem}, true);
+    const auto trusted = trust_certificates(native, {settings.client_ca_name, settings.client_ca_pem}, true, made->warnings_);
     if (!trusted) return fail(trusted.error());
     int mode = SSL_VERIFY_PEER;
     if (settings.client_certificates == ClientCertificates::kRequired) mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
@@ -148,7 +148,7 @@ Result<std::shared_ptr<const TlsClientContext>, std::string> TlsClientContext::m
       return fail("the system's trusted certificates cannot be read (set " + settings.ca_name + "): " + queue_text());
     }
   } else {
-    const auto trusted = trust_certificates(native, {settings.ca_name, settings.ca_pem}, false);
+    const auto trusted = trust_certificates(native, {settings.ca_name, settings.ca_pem}, false, made->warnings_);
     if (!trusted) return fail(trusted.error());
   }
   if (settings.certificate_pem.empty() != settings.key_pem.empty()) {

@@ -45,6 +45,8 @@ inline constexpr std::string_view kProtocolError = "TLS protocol error";
 inline constexpr std::string_view kEndedByAlert = "ended by the peer's TLS alert";
 inline constexpr std::string_view kClosedInHandshake = "closed during the handshake";
 inline constexpr std::string_view kReset = "connection reset";
+// Before any byte came: a TLS 1.3 server that refuses our certificate looks like this where its alert was lost.
+inline constexpr std::string_view kResetUnheard = "connection reset right after the TLS handshake";
 inline constexpr std::string_view kTransport = "transport error";
 inline constexpr std::string_view kIdleRecords = "too many TLS records without data";
 inline constexpr std::string_view kNoMemory = "out of memory";
@@ -70,6 +72,7 @@ inline constexpr std::string_view kAll[] = {kExpired,
                                             kEndedByAlert,
                                             kClosedInHandshake,
                                             kReset,
+                                            kResetUnheard,
                                             kTransport,
                                             kIdleRecords,
                                             kNoMemory};

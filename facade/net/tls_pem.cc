@@ -4,6 +4,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <climits>
 
 namespace ficus {
@@ -52,10 +53,13 @@ int refuse_password(char*, int, int, void* asked) {
   return -1;
 }
 
+bool has_expired(const X509* certificate) { return X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0; }
+bool is_to_come(const X509* certificate) { return X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0; }
+
 void warn_of_dates(const X509* certificate, const std::string& name, std::vector<std::string>& warnings) {
-  if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
+  if (has_expired(certificate)) {
     warnings.push_back("the certificate in " + name + " has expired; peers will refuse it until it is renewed");
-  } else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
+  } else if (is_to_come(certificate)) {
     warnings.push_back("the certificate in " + name + " is not valid yet; peers will refuse it (is the clock right?)");
   }
 }
@@ -135,7 +139,8 @@ Result<void, std::string> use_certificate(SSL_CTX* context, const TlsPem& chain,
   return {};
 }
 
-Result<void, std::string> trust_certificates(SSL_CTX* context, const TlsPem& authorities, bool name_to_clients) {
+Result<void, std::string> trust_certificates(SSL_CTX* context, const TlsPem& authorities, bool name_to_clients,
+                                             std::vector<std::string>& warnings) {
   const auto certificates = read_certificates(authorities);
   if (!certificates) return fail(certificates.error());
   ERR_clear_error();
@@ -151,6 +156,13 @@ Result<void, std::string> trust_certificates(SSL_CTX* context, const TlsPem& aut
   }
   // The operator named whom to trust: an intermediate authority without its root is meant as it stands.
   X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+  const bool none_holds = std::all_of(certificates->begin(), certificates->end(), [](const X509Ptr& one) {
+    return has_expired(one.get()) || is_to_come(one.get());
+  });
+  if (none_holds) {
+    warnings.push_back("no certificate in " + authorities.name +
+                       " is within its dates (is the clock right?); every peer that it vouches for is refused");
+  }
   return {};
 }
 

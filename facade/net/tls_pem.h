@@ -40,7 +40,9 @@ Result<void, std::string> use_certificate(SSL_CTX* context, const TlsPem& chain,
                                           std::vector<std::string>& warnings);
 
 // Trusts these certificates, whether they sign themselves or not, and no others. As the server also names them to
-// clients when it asks for a certificate, unless they are too many.
-Result<void, std::string> trust_certificates(SSL_CTX* context, const TlsPem& authorities, bool name_to_clients);
+// clients when it asks for a certificate, unless they are too many. `warnings` gets a sentence where the dates of every
+// one of them are over or to come: no peer can be verified then.
+Result<void, std::string> trust_certificates(SSL_CTX* context, const TlsPem& authorities, bool name_to_clients,
+                                             std::vector<std::string>& warnings);
 
 }  // namespace ficus

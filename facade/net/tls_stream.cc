@@ -50,6 +50,8 @@ TlsPhase TlsStream::phase() const noexcept {
   return bytes_seen_ ? TlsPhase::kBytes : TlsPhase::kBeforeBytes;
 }
 
+bool TlsStream::unheard() const noexcept { return role_ == TlsRole::kClient && phase() == TlsPhase::kBeforeBytes; }
+
 TlsOutcome TlsStream::fail_with(std::string_view error_class, std::size_t bytes) noexcept {
   if (error_class_.empty()) error_class_ = error_class;
   ERR_clear_error();
@@ -69,8 +71,8 @@ TlsOutcome TlsStream::judge(int status, std::size_t bytes) noexcept {
     case SSL_ERROR_SYSCALL:
       // 0: an end of file where a record could end.
       if (system_error == 0) break;
-      return fail_with(system_error == ECONNRESET || system_error == EPIPE ? tls_class::kReset : tls_class::kTransport,
-                       bytes);
+      if (system_error != ECONNRESET && system_error != EPIPE) return fail_with(tls_class::kTransport, bytes);
+      return fail_with(unheard() ? tls_class::kResetUnheard : tls_class::kReset, bytes);
     default:
       if (ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_SSL &&
           ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
@@ -156,7 +158,7 @@ TlsOutcome TlsStream::write(const void* data, std::size_t size) noexcept {
     const int status = SSL_write_ex(ssl_.get(), static_cast<const char*>(data) + sent, size - sent, &n);
     if (status != 1) {
       const TlsOutcome end = judge(status, sent);
-      if (end.result == TlsResult::kFailed && !bytes_seen_) prefer_alert();
+      if (end.result == TlsResult::kFailed) prefer_alert();
       return end;
     }
     sent += n;
@@ -167,7 +169,7 @@ TlsOutcome TlsStream::write(const void* data, std::size_t size) noexcept {
 // A TLS 1.3 server that refuses our certificate does so after our handshake, then closes: a write that comes later
 // fails for the closed connection, while the alert that says why lies unread.
 void TlsStream::prefer_alert() noexcept {
-  if (error_class_ != tls_class::kReset) return;
+  if (error_class_ != tls_class::kResetUnheard) return;
   char byte;
   std::size_t n = 0;
   const int status = SSL_read_ex(ssl_.get(), &byte, 1, &n);

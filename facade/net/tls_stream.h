@@ -97,6 +97,7 @@ class TlsStream {
   TlsOutcome fail_with(std::string_view error_class, std::size_t bytes = 0) noexcept;
   void prefer_alert() noexcept;
   TlsPhase phase() const noexcept;
+  bool unheard() const noexcept;  // a client to which its server said nothing since the handshake
 
   std::unique_ptr<ssl_st, Free> ssl_;
   std::shared_ptr<const TlsPeer> peer_;

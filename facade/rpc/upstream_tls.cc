@@ -22,7 +22,7 @@ Result<std::vector<std::string>, std::string> judge_upstream_tls(const UpstreamT
   std::vector<std::string> warnings;
   // By name and not by content: an empty file is not "no file", which would stand for the system's roots.
   if (!tls.ca_file.empty()) {
-    const auto trusted = trust_certificates(scratch.get(), {tls.ca_file, tls.ca_pem}, false);
+    const auto trusted = trust_certificates(scratch.get(), {tls.ca_file, tls.ca_pem}, false, warnings);
     if (!trusted) return fail(trusted.error());
   }
   if (!tls.cert_file.empty()) {

@@ -14,8 +14,9 @@ struct TlsClientSettings;
 TlsClientSettings client_settings_of(const UpstreamTls& tls);
 
 // Whether the files that are named can be used as what they are named for, together: before traffic depends on it. The
-// system's roots are the machine's, and not looked into. Gives a sentence for what works and will be refused by the
-// other end (a certificate that expired or is not yet valid). Error: a sentence. Both name files, never contents.
+// system's roots are the machine's, and not looked into. Gives a sentence for what works on paper and will be refused,
+// by the other end (a certificate that expired or is not yet valid) or by us (authorities of which all did). Error: a
+// sentence. Both name files, never contents.
 Result<std::vector<std::string>, std::string> judge_upstream_tls(const UpstreamTls& tls);
 
 }  // namespace ficus

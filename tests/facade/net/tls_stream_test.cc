@@ -230,6 +230,27 @@ TEST_F(TlsStreamTest, AResetIsAFailure) {
   EXPECT_EQ(server_.error_class(), tls_class::kReset);
 }
 
+// Where a TLS 1.3 server refuses our certificate, a reset may be all that we get.
+TEST_F(TlsStreamTest, AClientIsToldThatAResetCameBeforeAnyByte) {
+  connect();
+  client_.write("unread", 6);
+  wire_.close_server();
+  char byte;
+  EXPECT_EQ(client_.read(&byte, 1).result, TlsResult::kFailed);
+  EXPECT_EQ(client_.error_class(), tls_class::kResetUnheard);
+}
+
+TEST_F(TlsStreamTest, AResetAfterBytesIsAnyReset) {
+  connect();
+  server_.write("settings", 8);
+  ASSERT_EQ(read_all(client_), "settings");
+  client_.write("unread", 6);
+  wire_.close_server();
+  char byte;
+  EXPECT_EQ(client_.read(&byte, 1).result, TlsResult::kFailed);
+  EXPECT_EQ(client_.error_class(), tls_class::kReset);
+}
+
 TEST_F(TlsStreamTest, WritingToNobodyFailsWithoutASignal) {
   connect();
   read_all(client_);

@@ -42,6 +42,17 @@ TEST(JudgeUpstreamTlsTest, ACertificateThatTheOtherEndWillRefuseIsAWarning) {
   EXPECT_THAT(*judged, ElementsAre(HasSubstr("me.pem")));
 }
 
+TEST(JudgeUpstreamTlsTest, AuthoritiesThatVouchForNobodyAnyLongerAreAWarning) {
+  const std::string expired = e2e::self_signed(e2e::expired(e2e::server_wish())).certificate_pem;
+  const auto judged = judge_upstream_tls(named_tls(expired, {}));
+  ASSERT_TRUE(judged) << judged.error();
+  EXPECT_THAT(*judged, ElementsAre(HasSubstr("no certificate in ca.pem is within its dates")));
+  // A bundle keeps its old ones for a while.
+  const auto bundle = judge_upstream_tls(named_tls(expired + TestCa().certificate_pem(), {}));
+  ASSERT_TRUE(bundle) << bundle.error();
+  EXPECT_THAT(*bundle, IsEmpty());
+}
+
 TEST(JudgeUpstreamTlsTest, WhatCannotBeUsedIsNamedByItsFile) {
   const TestCa ca;
   const CertPair pair = ca.issue(e2e::client_wish());
