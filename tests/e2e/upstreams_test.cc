@@ -44,13 +44,13 @@ TEST_F(UpstreamsTest, ANameIsLookedUpAtTheGivenServer) {
 }
 
 TEST_F(UpstreamsTest, EachAddressOfANameIsBalancedAndOneThatLeavesGetsNoMoreCalls) {
+  Gate gate;
   ScriptedUpstream one;
   ScriptedUpstream two(echo(), {.address = "127.0.0.2" + port_of(one.address())});
   dns_.set("svc.test", {"127.0.0.1", "127.0.0.2"}, 1);
   start(pass_through_policy("svc.test" + port_of(one.address())));
   ASSERT_TRUE(wait_until([&] { return call_one().status.ok() && one.calls() > 0 && two.calls() > 0; }));
   // A call that is open on the address that leaves goes on.
-  Gate gate;
   two.set_script([&](UpstreamCall& c) {
     c.read();
     c.wait_for(gate);
@@ -163,8 +163,8 @@ TEST_F(UpstreamsTest, RoundRobinAndLeastRequestBothUseEveryEndpoint) {
 }
 
 TEST_F(UpstreamsTest, LeastRequestKeepsAwayFromAnEndpointThatIsBusy) {
+  const Gate gate;  // outlives the calls that wait for it
   ScriptedUpstream quick, stuck;
-  const Gate gate;
   stuck.set_script([&](UpstreamCall& c) {
     c.wait_for(gate);
     return grpc::Status::OK;
@@ -201,8 +201,8 @@ TEST_F(UpstreamsTest, AnEndpointThatFailsInARowIsLeftOut) {
 }
 
 TEST_F(UpstreamsTest, ASlowEndpointIsLeftOutWhereDeadlinesCount) {
-  ScriptedUpstream good, stuck;
   const Gate gate;
+  ScriptedUpstream good, stuck;
   stuck.set_script([&](UpstreamCall& c) {
     c.wait_for(gate);
     return grpc::Status::OK;

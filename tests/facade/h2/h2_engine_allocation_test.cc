@@ -7,8 +7,9 @@
 #include <string>
 
 #include "facade/h2/h2_engine.h"
+#include "tests/support/sanitizers.h"
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !FICUS_SANITIZER_OWNS_MALLOC
 
 namespace {
 std::uint64_t allocations = 0;

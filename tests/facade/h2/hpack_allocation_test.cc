@@ -8,8 +8,9 @@
 
 #include "facade/h2/hpack_decoder.h"
 #include "facade/h2/hpack_encoder.h"
+#include "tests/support/sanitizers.h"
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !FICUS_SANITIZER_OWNS_MALLOC
 
 namespace {
 std::uint64_t allocations = 0;

@@ -6,6 +6,7 @@
 #include "facade/h2/hpack_decoder.h"
 #include "facade/h2/hpack_integer.h"
 #include "hpack_test_support.h"
+#include "tests/support/sanitizers.h"
 
 namespace ficus {
 namespace {
@@ -120,7 +121,7 @@ TEST(HpackLimitsTest, TheLongestStringThatIsHeldArrives) {
   }
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !FICUS_SANITIZER_OWNS_MALLOC
 TEST(HpackLimitsTest, SkippingHoldsNoMemory) {
   HpackDecoder decoder;
   HeaderBlock into;
