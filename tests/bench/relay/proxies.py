@@ -164,7 +164,8 @@ def start_nghttpx(name, programs, setup, place):
 HAPROXY_CONFIG = """\
 global
     nbthread 1                                # one core
-    maxconn 12000                             # more than the bench's idle connections
+    maxconn 12000                             # more than the bench's idle connections; it wants two files for each,
+    no strict-limits                          # of which the bench uses one: go on where so many are not allowed
     tune.bufsize 65536                        # with its default, 16 KiB, 2.6 stalls now and then at 10 KB
     tune.h2.initial-window-size 1048576       # as nghttpx's
 defaults
