@@ -201,7 +201,7 @@ master_process off;                           # one process,
 worker_processes 1;                           # one core
 pid {directory}/{name}.pid;
 error_log {directory}/{name}.errors;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 16384; }}         # more than the bench's idle connections, with room: when few are left it closes them
 http {{
     access_log off;
     client_body_temp_path {directory}/{name}.body;
