@@ -18,7 +18,7 @@ namespace ficus {
   X(kOwnerMoveNeedsRestart, "P208", "The policy moves the owner of a write, which takes a restart until hand-over exists.") \
   X(kBadTlsFiles, "P209", "The certificates and keys of an upstream's tls cannot be used.")                            \
   X(kSecretReadable, "W200", "A secret's file can be read by every user of the machine.")                           \
-  X(kTlsDates, "W201", "A certificate of an upstream's tls has expired or is not yet valid.")                   \
+  X(kTlsDates, "W201", "A certificate of an upstream's tls, or every one of its ca_file, is out of its dates.")           \
   X(kCallersUnknowable, "W202", "Only a client certificate says who calls, and no listener of this process asks for one.")
 
 namespace codes {
