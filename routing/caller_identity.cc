@@ -65,7 +65,9 @@ ValueFault judge_identity_value(std::string_view value) noexcept {
   return value.front() == ' ' || value.back() == ' ' ? ValueFault::kBlank : ValueFault::kNone;
 }
 
-SoughtValue seek_value(MetadataView metadata, std::string_view name) noexcept {
+namespace {
+
+[[gnu::always_inline]] inline SoughtValue seek(MetadataView metadata, std::string_view name) noexcept {
   const MetadataEntry* first = nullptr;
   for (const MetadataEntry& entry : metadata) {
     if (entry.name != name) continue;
@@ -75,6 +77,10 @@ SoughtValue seek_value(MetadataView metadata, std::string_view name) noexcept {
   if (first == nullptr) return {};
   return {first->value, true, judge_identity_value(first->value)};
 }
+
+}  // namespace
+
+SoughtValue seek_value(MetadataView metadata, std::string_view name) noexcept { return seek(metadata, name); }
 
 IdentityLists::IdentityLists(const Policy& policy)
     : tenant_(make_list("tenant", policy.identity.tenant)), consumer_(make_list("consumer", policy.identity.consumer)) {
@@ -113,13 +119,15 @@ void IdentityLists::consult_certificate(const List& list, PeerSans peer_sans, Co
   }
 }
 
-IdentityLists::Consulted IdentityLists::consult_list(const List& list, MetadataView metadata,
-                                                     PeerSans peer_sans) noexcept {
+// Inlined, so that the value stays in registers: stored in halves and loaded whole, it would be waited for.
+[[gnu::always_inline]] inline IdentityLists::Consulted IdentityLists::consult_list(const List& list,
+                                                                                   MetadataView metadata,
+                                                                                   PeerSans peer_sans) noexcept {
   Consulted said;
   if (!peer_sans.empty()) consult_certificate(list, peer_sans, said);
   if (said.fault != ValueFault::kNone) return said;
   for (const std::string& name : list.metadata_names) {
-    const SoughtValue sought = seek_value(metadata, name);
+    const SoughtValue sought = seek(metadata, name);
     if (!sought.found) continue;
     said.fault = sought.fault;
     said.metadata = &name;
