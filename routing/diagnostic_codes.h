@@ -116,7 +116,8 @@ struct DiagnosticCode {
   X(kUntestedOwner, "W108", "New owns a write, and no test says who should.")                                        \
   X(kNotJudged, "W109", "Too many cases to prove whether the rule ever matches.")                                    \
   X(kSameServers, "W110", "Legacy and new of a capability lead to the same servers.")                                \
-  X(kOwnerServersMixed, "W111", "An upstream that owns writes would lead to some servers that were the other side's.")
+  X(kOwnerServersMixed, "W111", "An upstream that owns writes would lead to some servers that were the other side's.") \
+  X(kOwnerServersReplaced, "W112", "An upstream that owns writes would lead to none of its former servers.")
 
 namespace codes {
 #define FICUS_DEFINE_CODE(constant, code, sentence) inline constexpr DiagnosticCode constant{code, sentence};

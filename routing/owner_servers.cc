@@ -104,14 +104,16 @@ class UpstreamIndex {
 // What an owner leads to, against what it and the other side led to.
 struct Taken {
   Servers former;      // the owner's, before
-  Servers from_other;  // the owner's now: the other side's, and not its own, before
+  Servers now;
+  Servers from_other;  // of `now`: the other side's, and not its own, before
   bool all = false;    // and it has no others now
+  bool strangers = false;  // it has none of its own former ones, and none of the other side's
 };
 
-// An owning side that leads to servers of the other.
+// An owning side that leads to servers of the other, or to strangers only.
 struct Exchange {
   Side side;
-  const UpstreamSpec* other_before;
+  const UpstreamSpec* other_before;  // null: strangers
   const UpstreamSpec* owner_now;
   const Taken* taken;
   std::string capability, tenant;  // one of those concerned
@@ -156,14 +158,15 @@ class ServerDiffer {
     if (owner_before == nullptr || other_before == nullptr || owner_now == nullptr) return;
     const auto [at, fresh] = servers_.try_emplace({owner_before, other_before, owner_now});
     if (fresh) at->second = taken(*owner_before, *other_before, *owner_now);
-    if (at->second.from_other.empty()) return;
+    if (at->second.from_other.empty() && !at->second.strangers) return;
     if (!owners_before_) owners_before_.emplace(in_force_);
     if (!owners_now_) owners_now_.emplace(next_);
     std::optional<std::string> tenant = owners_now_->example(now, side);
     if (!tenant || !owners_before_->example(before, side)) return;
+    const UpstreamSpec* other = at->second.strangers ? nullptr : other_before;
     const auto [known, first] = exchanges_.try_emplace(
-        {owner_now, other_before, side},
-        Exchange{side, other_before, owner_now, &at->second, next_.capabilities[now].name.value, *std::move(tenant)});
+        {owner_now, other, side},
+        Exchange{side, other, owner_now, &at->second, next_.capabilities[now].name.value, *std::move(tenant)});
     if (!first) ++known->second.capabilities;
   }
 
@@ -176,24 +179,36 @@ class ServerDiffer {
     taken.former = servers(owner_before);
     taken.from_other = without(in_both(now, servers(other_before)), taken.former);
     taken.all = taken.from_other.size() == now.size();
+    taken.now = now;
+    taken.strangers = taken.from_other.empty() && in_both(now, taken.former).empty();
     return taken;
   }
 
   Diagnostic diagnostic(const Exchange& exchange) const {
     const std::string owner = in_quotes(exchange.owner_now->name.value);
-    const std::string other_side(to_string(other(exchange.side)));
+    const std::string side(to_string(exchange.side));
     Diagnostic diagnostic;
-    diagnostic.code = exchange.taken->all ? codes::kOwnerServersTaken.code : codes::kOwnerServersMixed.code;
-    diagnostic.level = exchange.taken->all ? DiagnosticLevel::kError : DiagnosticLevel::kWarning;
     diagnostic.file = next_.file;
     diagnostic.mark = exchange.owner_now->endpoints.front().mark;
     diagnostic.yaml_path = "upstreams." + exchange.owner_now->name.value + ".endpoints";
-    diagnostic.message = "upstream " + owner + ", the " + std::string(to_string(exchange.side)) +
-                         " side that owns writes of capability \"" + exchange.capability + "\" for " + exchange.tenant;
+    diagnostic.message = "upstream " + owner + ", the " + side + " side that owns writes of capability \"" + exchange.capability + "\" for " + exchange.tenant;
     if (exchange.capabilities > 1) {
       diagnostic.message += " (and of " + std::to_string(exchange.capabilities - 1) + " capabilities more)";
     }
+    if (exchange.taken->strangers) {
+      say_strangers(exchange, owner, side, diagnostic);
+    } else {
+      say_taken(exchange, owner, side, diagnostic);
+    }
+    return diagnostic;
+  }
+
+  static void say_taken(const Exchange& exchange, const std::string& owner, const std::string& side,
+                        Diagnostic& diagnostic) {
     const bool all = exchange.taken->all;
+    diagnostic.code = all ? codes::kOwnerServersTaken.code : codes::kOwnerServersMixed.code;
+    diagnostic.level = all ? DiagnosticLevel::kError : DiagnosticLevel::kWarning;
+    const std::string other_side(to_string(other(exchange.side)));
     diagnostic.message += all ? ", would lead only to servers of the " : ", would lead to servers of the ";
     diagnostic.message += other_side + " side, " + in_quotes(exchange.other_before->name.value) +
                           " in the policy in force: " + describe(exchange.taken->from_other);
@@ -204,10 +219,19 @@ class ServerDiffer {
                         other_side + " side in the rules and raise ownership_epoch; if the servers themselves " +
                         "changed roles, stop the facade that runs (SIGTERM, it drains), then start it with this policy";
     } else {
-      diagnostic.hint = "see that they serve as the " + std::string(to_string(exchange.side)) +
-                        " side now, on its data; else take them out of " + owner;
+      diagnostic.hint = "see that they serve as the " + side + " side now, on its data; else take them out of " + owner;
     }
-    return diagnostic;
+  }
+
+  static void say_strangers(const Exchange& exchange, const std::string& owner, const std::string& side,
+                            Diagnostic& diagnostic) {
+    diagnostic.code = codes::kOwnerServersReplaced.code;
+    diagnostic.level = DiagnosticLevel::kWarning;
+    diagnostic.message += ", would lead to none of its servers in the policy in force, " +
+                          describe(exchange.taken->former) + ", but to " + describe(exchange.taken->now) +
+                          ": whoever serves there owns these writes";
+    diagnostic.hint = "see that they serve as the " + side + " side, on its data: the facade cannot know, nor whether " +
+                      "a name and an address are one server; give " + owner + " new servers beside the old ones first";
   }
 
   using Specs = std::tuple<const UpstreamSpec*, const UpstreamSpec*, const UpstreamSpec*>;

@@ -109,14 +109,14 @@ TEST(OwnerServersTest, WhereLegacyOwnsEverythingOnlyItsServersMatter) {
        {"P172 old"}},
       {"the owner takes a server of the other side in", [](Policy& p) { set_endpoints(p, "old", {"a", "b"}); }, {"W111 old"}},
       {"the other side's server and one of nobody", [](Policy& p) { set_endpoints(p, "old", {"b", "d"}); }, {"W111 old"}},
-      {"servers of nobody", [](Policy& p) { set_endpoints(p, "old", {"d"}); }, {}},
-      {"servers of an upstream that is no side", [](Policy& p) { set_endpoints(p, "old", {"c"}); }, {}},
+      {"servers of nobody", [](Policy& p) { set_endpoints(p, "old", {"d"}); }, {"W112 old"}},
+      {"servers of an upstream that is no side", [](Policy& p) { set_endpoints(p, "old", {"c"}); }, {"W112 old"}},
       {"another port of the other side's host",
        [](Policy& p) {
          set_endpoints(p, "old", {"b"});
          p.upstreams[0].endpoints[0].port = 2;
        },
-       {}},
+       {"W112 old"}},
       {"the side that owns nothing may have any", [](Policy& p) { set_endpoints(p, "fresh", {"a"}); }, {}},
       {"the other side is another upstream now; what counts is whose servers they are in force",
        [](Policy& p) {
@@ -129,7 +129,7 @@ TEST(OwnerServersTest, WhereLegacyOwnsEverythingOnlyItsServersMatter) {
          p.capabilities[0].new_.value = "spare";
          set_endpoints(p, "old", {"c"});
        },
-       {}},
+       {"W112 old"}},
       {"the capability has another name now",
        [](Policy& p) {
          p.capabilities[0].name.value = "addresses";
@@ -201,7 +201,7 @@ TEST(OwnerServersTest, BehindOneGatewayAuthoritiesAreTheServers) {
   EXPECT_THAT(check_owner_servers(in_force, next)[0].message,
               HasSubstr("gateway:1 as Fresh.internal, and no longer to gateway:1 as old.internal"));
   set_authority(next, 0, "older.internal");
-  EXPECT_THAT(found(in_force, next), IsEmpty());
+  EXPECT_THAT(found(in_force, next), ElementsAre("W112 old"));
 }
 
 TEST(OwnerServersTest, WithEndpointsOfTheirOwnAnAuthorityHidesNoSwap) {
@@ -218,7 +218,7 @@ TEST(OwnerServersTest, OneUpstreamOnBothSidesHasNothingToTake) {
   in_force.capabilities[0].new_.value = "old";
   Policy next = in_force;
   set_endpoints(next, "old", {"b"});
-  EXPECT_THAT(found(in_force, next), IsEmpty());
+  EXPECT_THAT(found(in_force, next), ElementsAre("W112 old"));
 }
 
 TEST(OwnerServersTest, NamesThatLeadNowhereAreNotJudged) {
@@ -260,6 +260,20 @@ TEST(OwnerServersTest, IsSaidOnceOfTwoUpstreamsWithWhatWhereAndWhatToDo) {
   EXPECT_THAT(warned[0].hint, HasSubstr("take them out of \"old\""));
 }
 
+// A name that hides the other side's server, and the second half of a move in two reloads, look like this.
+TEST(OwnerServersTest, ServersThatAreAllOthersAreSaidWithBothLists) {
+  const Policy in_force = small_policy();
+  Policy next = in_force;
+  set_endpoints(next, "old", {"c", "d"});
+  const std::vector<Diagnostic> warned = check_owner_servers(in_force, next);
+  ASSERT_THAT(warned, SizeIs(1));
+  EXPECT_EQ(warned[0].level, DiagnosticLevel::kWarning);
+  EXPECT_THAT(warned[0].message,
+              HasSubstr("would lead to none of its servers in the policy in force, a:1, but to c:1, d:1: whoever serves"));
+  set_endpoints(next, "old", {"a", "d"});
+  EXPECT_THAT(check_owner_servers(in_force, next), IsEmpty()) << "one of them is left";
+}
+
 TEST(OwnerServersTest, TheTenantNamedIsOneThatTheSideOwns) {
   Policy in_force = small_policy();
   add_rule(in_force, {"acme"}, Stage::kLive);
@@ -272,7 +286,7 @@ TEST(OwnerServersTest, TheTenantNamedIsOneThatTheSideOwns) {
 
 // The slow way: ask each write for each tenant who owned it and who would, and compare the two as sets of servers.
 TEST(OwnerServersTest, AgreesWithAskingEachWriteOfRandomPolicies) {
-  int refused = 0, warned = 0, silent = 0;
+  int refused = 0, warned = 0, replaced = 0, silent = 0;
   for (std::uint64_t seed = 0; seed < 2000; ++seed) {
     test::RandomPolicy random(seed);
     Policy in_force = small_policy();
@@ -325,11 +339,17 @@ TEST(OwnerServersTest, AgreesWithAskingEachWriteOfRandomPolicies) {
         std::size_t taken = 0;
         for (const std::string& host : now) taken += theirs.count(host) != 0 && before.count(host) == 0;
         if (taken != 0) want.insert((taken == now.size() ? "P172 " : "W111 ") + owner + " from " + other);
+        const bool keeps_one = std::any_of(now.begin(), now.end(), [&](const auto& host) { return before.count(host) != 0; });
+        if (taken == 0 && !keeps_one) want.insert("W112 " + owner);
       }
     }
     std::set<std::string> got;
     for (const Diagnostic& diagnostic : check_owner_servers(in_force, next)) {
       const std::string owner = diagnostic.yaml_path.substr(10, diagnostic.yaml_path.find('.', 10) - 10);
+      if (diagnostic.code == "W112") {
+        got.insert("W112 " + owner);  // as either side: the same upstream may be both, of two capabilities
+        continue;
+      }
       for (const char* other : {"old", "fresh", "spare"}) {
         if (diagnostic.message.find(std::string("side, \"") + other) == std::string::npos) continue;
         EXPECT_TRUE(got.insert(diagnostic.code + ' ' + owner + " from " + other).second) << "twice, seed " << seed;
@@ -341,10 +361,12 @@ TEST(OwnerServersTest, AgreesWithAskingEachWriteOfRandomPolicies) {
     };
     refused += has("P172");
     warned += has("W111");
+    replaced += has("W112");
     silent += want.empty();
   }
   EXPECT_GT(refused, 100);
   EXPECT_GT(warned, 100);
+  EXPECT_GT(replaced, 100);
   EXPECT_GT(silent, 100);
 }
 
