@@ -96,12 +96,15 @@ struct AdminHttp::Impl : std::enable_shared_from_this<AdminHttp::Impl> {
   bool accepting = false;  // wants connections
   bool waiting = false;    // an accept or a pause is under way
   bool leaving = false;    // each connection ends with its answer
+  std::uint64_t waits = 0;
 
   void count_limit(std::string_view limit) const {
     if (!closed && handlers.limit_hit) handlers.limit_hit(limit);
   }
   Answer answer(std::string_view path) const;
   void accept();
+  // At the limit of connections: closes the one that has let us wait longest for a request. False: none does.
+  bool make_room();
   void stop_accepting();
   void leave();
   void close();
@@ -117,8 +120,13 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
   ~Session() { server_->sessions.erase(this); }
 
   void start() { read_head(); }
-  void close() { stream_.close(); }
+  void close() {
+    waiting_since_ = 0;
+    stream_.close();
+  }
   bool idle() const { return idle_; }
+  // When it began to wait for (the rest of) a request, as a count of such beginnings; 0: it does not.
+  std::uint64_t waiting_since() const { return waiting_since_; }
 
  private:
   // Between requests: waits for the first byte with the longer, idle timeout.
@@ -128,6 +136,7 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
       return;
     }
     idle_ = true;
+    waiting_since_ = ++server_->waits;
     stream_.expires_after(server_->timeouts.idle);
     stream_.async_read_some(buffer_.prepare(1024), [self = shared_from_this()](beast::error_code error, std::size_t n) {
       self->idle_ = false;
@@ -141,9 +150,11 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
     parser_.emplace();
     parser_->header_limit(static_cast<std::uint32_t>(kMaxRequestBytes));
     parser_->body_limit(kDrainBytes);
+    waiting_since_ = ++server_->waits;
     stream_.expires_after(server_->timeouts.request);
     http::async_read_header(stream_, buffer_, *parser_,
                             [self = shared_from_this()](beast::error_code error, std::size_t) {
+                              self->waiting_since_ = 0;
                               if (!self->server_->closed) self->on_head(error);
                             });
   }
@@ -242,6 +253,7 @@ class AdminHttp::Impl::Session : public std::enable_shared_from_this<Session> {
   http::response<http::string_body> response_;
   std::optional<http::response_serializer<http::string_body>> serializer_;
   bool idle_ = false;  // between two requests
+  std::uint64_t waiting_since_ = 0;
   std::array<char, 4096> drained_;
   std::size_t drained_bytes_ = 0;
 };
@@ -289,8 +301,7 @@ void AdminHttp::Impl::accept() {
       });
       return;
     }
-    if (self->sessions.size() >= kMaxConnections) {
-      self->count_limit("admin_connections");
+    if (self->sessions.size() >= kMaxConnections && !self->make_room()) {
       error_code ignored;
       socket.close(ignored);
     } else {
@@ -298,6 +309,18 @@ void AdminHttp::Impl::accept() {
     }
     if (self->accepting) self->accept();
   });
+}
+
+bool AdminHttp::Impl::make_room() {
+  count_limit("admin_connections");
+  Session* longest = nullptr;
+  for (Session* session : sessions) {
+    if (session->waiting_since() == 0) continue;
+    if (longest == nullptr || session->waiting_since() < longest->waiting_since()) longest = session;
+  }
+  if (longest == nullptr) return false;
+  longest->close();
+  return true;
 }
 
 void AdminHttp::Impl::stop_accepting() {

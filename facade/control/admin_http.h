@@ -29,7 +29,9 @@ struct AdminHandlers {
 
 class AdminHttp {
  public:
-  static constexpr std::size_t kMaxConnections = 64;      // limit "admin_connections": beyond, closed at once
+  // Limit "admin_connections": beyond, the connection that has waited longest for (the rest of) its request gives way,
+  // so that nobody who opens connections and says nothing keeps probes out; where none waits, the new one is closed.
+  static constexpr std::size_t kMaxConnections = 64;
   static constexpr std::size_t kMaxRequestBytes = 16384;  // limit "admin_request_bytes": of a request's head; 431
   // Limit "admin_request_time": for a request's head to arrive, and for its answer to be taken; then the connection is
   // closed. Between requests a connection may idle for kIdleTimeoutSeconds.
