@@ -152,6 +152,9 @@ Result<void, std::string> Server::find_sockets() {
     if (auto opened = tls_.open({options_.tls.cert, options_.tls.key, options_.tls.client_ca, client}); !opened) {
       return fail(opened.error());
     }
+  } else if (const std::string flag = options_.tls.first_given(); !flag.empty()) {
+    // Whoever gives it believes that clients are met over TLS, perhaps that they show certificates.
+    return fail(flag + " does nothing without a TLS listener: give --tls-listen, or leave it out");
   }
   auto succession = Succession::begin(options_.takeover, plan_);
   if (!succession) return fail(succession.error());

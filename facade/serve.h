@@ -28,6 +28,14 @@ struct TlsFlags {
   std::string cert, key;  // PEM files
   std::string client_ca;  // PEM file; who may vouch for clients
   TlsClientMode client = TlsClientMode::kNone;
+
+  // The flag of the first that is given, "" if none is.
+  std::string first_given() const {
+    if (!cert.empty()) return "--tls-cert";
+    if (!key.empty()) return "--tls-key";
+    if (!client_ca.empty()) return "--tls-client-ca";
+    return client == TlsClientMode::kNone ? "" : "--tls-client";
+  }
 };
 
 struct ServeOptions {

@@ -41,6 +41,9 @@ TEST(ServeFlagsTest, WhatDoesNotGoTogetherIsRefusedInWords) {
   const std::tuple<std::vector<std::string>, const char*> rows[] = {
       {{"--tls-listen", "127.0.0.1:0"}, "needs --tls-cert and --tls-key"},
       {{"--tls-client", "required"}, "needs --tls-client-ca"},
+      {{"--tls-cert", "/nonexistent"}, "--tls-cert does nothing without a TLS listener: give --tls-listen"},
+      {{"--tls-key", "/nonexistent"}, "--tls-key does nothing without a TLS listener"},
+      {{"--tls-client", "required", "--tls-client-ca", "/nonexistent"}, "--tls-client-ca does nothing without a TLS"},
       {{"--keepalive-timeout", "0s"}, "--keepalive-timeout 0"},
       {{"--head-timeout", "0s"}, "--head-timeout 0"},
       {{"--takeover-timeout", "0"}, "--takeover-timeout 0"},
