@@ -62,6 +62,7 @@ TEST(PolicyCheckFilesTest, EveryCodeOfTheCheckerIsMetInAFile) {
   // These need two policies (owner_table_test.cc, owner_servers_test.cc), and a policy too large for a file (policy_reach_test.cc).
   met.insert({std::string(codes::kEpochMustGrow.code), std::string(codes::kEpochMustStay.code),
               std::string(codes::kOwnerServersTaken.code), std::string(codes::kOwnerServersMixed.code),
+              std::string(codes::kOwnerServersReplaced.code),
               std::string(codes::kNotJudged.code)});
 #define FICUS_EXPECT_MET(constant, code, sentence) EXPECT_EQ(met.count(code), 1u) << code << ": " << sentence;
   FICUS_CHECKER_CODES(FICUS_EXPECT_MET)
