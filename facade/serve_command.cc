@@ -86,6 +86,9 @@ void add_manners(CLI::App& command, ClientManners& manners) {
                 kDay);
   add_time_flag(command, "--head-timeout", manners.head_timeout, "For the head of a request, from its first byte",
                 kDay);
+  add_time_flag(command, "--message-timeout", manners.message_timeout,
+                "For a request's message, once begun, to get on; between messages a stream may be silent. 0: never",
+                kDay);
   add_time_flag(command, "--min-ping-interval", manners.min_ping_interval,
                 "A client that PINGs more often, with no data between, is closed; 0: not judged", kDay);
 }

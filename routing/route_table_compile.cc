@@ -277,6 +277,7 @@ class RouteTable::Impl::Compiler {
       if (const auto info = table_.catalog->find_method(service_name, method)) {
         added.client_streaming = info->client_streaming;
         added.server_streaming = info->server_streaming;
+        added.one_request = !info->client_streaming;
       }
     }
     KeySource source;

@@ -35,6 +35,8 @@ class H2StreamBase {
   // Queued and not yet put on the connection.
   std::size_t queued() const noexcept { return out_.size(); }
   bool open() const noexcept { return engine_ != nullptr; }
+  // The peer has window left for more of its body.
+  bool peer_may_send() const noexcept { return receive_window_ > 0; }
 
  protected:
   friend class H2Engine;

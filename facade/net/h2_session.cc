@@ -52,6 +52,7 @@ H2StreamBase* H2Session::on_new_stream() {
   auto* stream = new H2Stream(worker_, *this);
   stream->handler_ = worker_.make_events(*stream);
   stream->events_ = stream->handler_.get();
+  set_busy(true);
   return stream;
 }
 
@@ -59,8 +60,16 @@ void H2Session::on_stream_gone(H2StreamBase& base, StreamEnd end, std::uint32_t 
   auto& stream = static_cast<H2Stream&>(base);
   stream.events_->on_closed(end, error_code, "");
   delete &stream;
-  if (engine_.streams() == 0) idle_since_ = worker_.now();
+  if (engine_.streams() == 0) {
+    idle_since_ = worker_.now();
+    set_busy(false);
+  }
   if (drain_ == Drain::kGoawaySent && engine_.streams() == 0) schedule_flush();
+}
+
+void H2Session::set_busy(bool busy) {
+  if (busy_ != busy) worker_.count_busy_client(busy ? 1 : -1);
+  busy_ = busy;
 }
 
 void H2Session::on_ping_ack(std::uint64_t opaque) {
@@ -112,6 +121,7 @@ void H2Session::on_closing(std::string_view detail) {
     stream.events_->on_closed(StreamEnd::kConnectionLost, static_cast<std::uint32_t>(H2Error::kCancel), detail);
     delete &stream;
   });
+  set_busy(false);
   worker_.remove_session(std::static_pointer_cast<H2Session>(shared_from_this()));
 }
 

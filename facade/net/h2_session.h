@@ -86,6 +86,8 @@ class H2Session : public H2Connection {
   void on_flush_going_away() override;
   void linger(tcp::socket socket) override { worker_.linger(std::move(socket)); }
   void finish_drain();
+  // Counts the connection among those with calls, once.
+  void set_busy(bool busy);
 
   // ---- ClientManners (h2_session_manners.cc)
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -114,6 +116,7 @@ class H2Session : public H2Connection {
   } timer_{*this};
   enum class Age : std::uint8_t { kYoung, kToldToGo, kCut } age_ = Age::kYoung;
   bool pinged_ = false;      // last_ping_ is set
+  bool busy_ = false;        // has calls
   bool broken_off_ = false;  // for a limit of ours, not a fault in HTTP/2
   unsigned ping_strikes_ = 0;
   std::uint32_t content_at_ping_ = 0;  // H2Engine::content_frames() at the last PING

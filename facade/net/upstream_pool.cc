@@ -1,5 +1,6 @@
 #include "facade/net/upstream_pool.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "facade/metrics/families.h"
@@ -47,9 +48,22 @@ std::shared_ptr<Upstream> UpstreamPool::find(const std::string& name) const {
   return found == upstreams_.end() ? nullptr : found->second;
 }
 
+const char* UpstreamPool::limit_reached(const Upstream& upstream, std::size_t held) const noexcept {
+  const std::size_t most = upstream.target_.max_concurrent_requests;
+  if (upstream.in_flight_ >= most) return "max_concurrent_requests";
+  const std::size_t reserve = most / 8;
+  if (upstream.in_flight_ < most - reserve) return nullptr;
+  const std::size_t clients = worker_.busy_clients();
+  return clients > 1 && held > std::max<std::size_t>(reserve / clients, 1) ? "connection_share" : nullptr;
+}
+
+void UpstreamPool::count_limit(const Upstream& upstream, const char* limit) {
+  worker_.metrics().counter(families::kUpstreamLimits, {upstream.name(), role_, limit}).add();
+}
+
 UpstreamStream* UpstreamPool::open(const std::shared_ptr<Upstream>& upstream, StreamEvents& events) {
   if (upstream->in_flight_ >= upstream->target_.max_concurrent_requests) {
-    worker_.metrics().counter(families::kUpstreamLimits, {upstream->name(), role_, "max_concurrent_requests"}).add();
+    count_limit(*upstream, "max_concurrent_requests");
     return nullptr;
   }
   return new UpstreamStream(upstream, &events, worker_.chunks());

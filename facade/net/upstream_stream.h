@@ -54,6 +54,8 @@ class UpstreamStream
     tried_.insert(tried_.end(), endpoints.begin(), endpoints.end());
   }
 
+  const Upstream& upstream() const noexcept { return *upstream_; }
+
  private:
   friend class UpstreamConnection;
   friend class EndpointPool;

@@ -101,6 +101,9 @@ class Worker {
   // Ends every client stream that is still open, since the drain took too long; gives how many there were.
   std::size_t abort_streams();
   std::size_t open_streams() const;
+  // Clients' connections with calls in flight.
+  std::size_t busy_clients() const noexcept { return busy_clients_; }
+  void count_busy_client(int change) noexcept { busy_clients_ += static_cast<std::size_t>(change); }
   // Closes every client's connection now.
   void close_sessions();
   // Writes what every connection has to send, as far as the sockets take it.
@@ -129,6 +132,7 @@ class Worker {
   std::function<void()> count_malformed_head_;
   std::atomic<std::size_t> client_connections_{0};
   bool draining_ = false;
+  std::size_t busy_clients_ = 0;
   std::unordered_set<std::shared_ptr<H2Session>> sessions_;
   std::vector<std::shared_ptr<H2Connection>> dirty_, flushing_;
   std::vector<std::shared_ptr<AfterFlush>> after_flush_, running_;

@@ -131,6 +131,10 @@ void RpcCall::route(std::string_view path, const HeaderBlock::Fields& fields, bo
     return fail_call({plan_.refusal->code, ErrorOrigin::kClient, std::string(plan_.refusal->reason)},
                      plan_.refusal->message);
   }
+  if (!end_stream && plan_.method != kNoIndex && routes_->table->methods()[plan_.method].one_request) {
+    one_request_ = true;
+    server_.message_waits().begin(message_wait_);
+  }
   if (plan_.override_ignored) routes_->metrics.count_override(plan_.capability, *plan_.override_ignored);
   if (!plan_.needs_key) return decide(plan_.metadata_key, plan_.no_key);
   state_ = State::kWaitingForKey;
@@ -221,7 +225,7 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
   if (plan_.kind == PlanKind::kRead && plan_.rule != kNoRule && !plan_.marked && table.rules()[plan_.rule].repeats())
     watch_read(decision);
 
-  upstream_ = server_.pool().open(routes_->primary[decision.upstream], leg_);
+  upstream_ = open_upstream(decision.upstream);
   if (upstream_ == nullptr) {
     const std::string message = std::string(upstream_name()) + ": too many concurrent requests";
     return fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, "max_concurrent_requests"}, message);
@@ -241,6 +245,17 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
     if (request_ended_) upstream_->send_end();
   }
   if (request_ended_ && tap_ != nullptr) tap_->on_request_end();
+}
+
+UpstreamStream* RpcCall::open_upstream(std::uint16_t index) {
+  const std::shared_ptr<Upstream>& upstream = routes_->primary[index];
+  UpstreamPool& pool = server_.pool();
+  const std::size_t held = client_.open() ? client_.session().open_streams() : 0;
+  if (const char* limit = pool.limit_reached(*upstream, held); limit != nullptr && !server_.make_room(*upstream)) {
+    pool.count_limit(*upstream, limit);
+    return nullptr;
+  }
+  return pool.open(upstream, leg_);
 }
 
 std::string_view RpcCall::override_metadata() const {
@@ -306,6 +321,7 @@ void RpcCall::on_data(std::string_view bytes) {
       client_.consume(bytes.size());  // nobody waits for it any more
       return;
     case State::kWaitingForKey:
+      follow_message(bytes);
       // The window may be smaller than key_limit: what is held is given back at once, and bounded by key_limit anyway.
       held_.append(bytes);
       client_.consume(bytes.size());
@@ -313,6 +329,7 @@ void RpcCall::on_data(std::string_view bytes) {
       try_key(false);
       return;
     case State::kRelaying:
+      follow_message(bytes);
       if (tap_ != nullptr) tap_->on_request_data(bytes);
       if (repeat_ != nullptr) repeat_->read.keep(bytes);
       if (upstream_ != nullptr) upstream_->send_data(bytes);
@@ -320,8 +337,18 @@ void RpcCall::on_data(std::string_view bytes) {
   }
 }
 
+void RpcCall::follow_message(std::string_view bytes) {
+  if (!one_request_) {
+    request_frames_.skip(bytes);
+    if (request_frames_.at_boundary()) return message_wait_.end();
+    server_.message_waits().begin(message_wait_);
+  }
+  message_wait_.moved(bytes.size());
+}
+
 void RpcCall::on_end(HeaderBlock* trailers) {
   request_ended_ = true;
+  message_wait_.end();
   if (state_ == State::kWaitingForKey) return try_key(true);
   if (state_ != State::kRelaying) return;
   if (repeat_ != nullptr) {
@@ -377,6 +404,7 @@ void RpcCall::on_answer_data(std::string_view bytes) {
   if (repeat_ != nullptr) release_answer();
   if (tap_ != nullptr) tap_->on_answer_data(bytes);
   client_.send_data(bytes);
+  if (client_.queued() != 0) server_.answer_waits().begin(answer_wait_);
 }
 
 void RpcCall::on_answer_end(HeaderBlock* trailers) {
@@ -398,6 +426,8 @@ void RpcCall::on_answer_end(HeaderBlock* trailers) {
 }
 
 void RpcCall::on_sent(std::size_t bytes) {
+  answer_wait_.moved(bytes);
+  if (client_.queued() == 0) answer_wait_.end();
   if (upstream_ != nullptr) upstream_->consume(bytes);
 }
 
@@ -464,6 +494,8 @@ void RpcCall::finish_answer(GrpcCode status) {
   state_ = State::kAnswered;
   count_end(status);
   deadline_timer_.cancel();
+  message_wait_.end();
+  answer_wait_.end();
   if (repeat_ != nullptr) {
     repeat_->timer.cancel();
     if (repeat_->read.fell_back)

@@ -13,9 +13,11 @@
 #include "facade/net/h2_session.h"
 #include "facade/net/upstream_stream.h"
 #include "facade/rpc/call_error.h"
+#include "facade/rpc/client_waits.h"
 #include "facade/rpc/read_repeat.h"
 #include "facade/rpc/rpc_server.h"
 #include "facade/shadow/shadow_tap.h"
+#include "facade/wire/grpc_frame.h"
 #include "facade/wire/trace_context.h"
 
 namespace ficus {
@@ -67,6 +69,10 @@ class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Poo
   void try_key(bool request_ended);
   void decide(std::optional<KeyDigest> key, std::optional<NoKey> no_key);
   void begin_leg(const RouteDecision& decision);
+  // A stream to that upstream of the policy; null: there is no room for it (counted).
+  UpstreamStream* open_upstream(std::uint16_t index);
+  // What came of the request now: whether the client is inside a message.
+  void follow_message(std::string_view bytes);
   void begin_tap(const RouteDecision& decision, const std::array<char, 16>& primary_span);
   void on_deadline();
 
@@ -145,6 +151,22 @@ class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Poo
     RepeatTimer timer;
     bool waited = false;  // for the rest of the request, once
   };
+  struct Wait : ClientWait {
+    explicit Wait(RpcCall& c) : call(c) {}
+    const Upstream* upstream() const override { return call.upstream_ == nullptr ? nullptr : &call.upstream_->upstream(); }
+    bool held_back() const override { return false; }
+    void give_up(const ForcedEnd& why) override { call.on_shutdown(why); }
+    RpcCall& call;
+  };
+  struct MessageWait final : Wait {
+    using Wait::Wait;
+    bool held_back() const override { return !call.client_.peer_may_send(); }
+  } message_wait_{*this};
+  struct AnswerWait final : Wait {
+    using Wait::Wait;
+  } answer_wait_{*this};
+  bool one_request_ = false;  // MethodEntry's: inside a message from the head to the end
+  GrpcFrameReader request_frames_;  // unless one_request_
   std::unique_ptr<Repeat> repeat_;  // null: this call is never asked again
 };
 

@@ -174,7 +174,7 @@ void RpcCall::send_again(bool fallback) {
   ReadRepeat& read = repeat_->read;
   const RouteTable& table = *routes_->table;
   const std::uint16_t upstream = fallback ? table.capabilities()[plan_.capability].legacy_upstream : upstream_index_;
-  UpstreamStream* const next = server_.pool().open(routes_->primary[upstream], leg_);
+  UpstreamStream* const next = open_upstream(upstream);
   if (next == nullptr) {
     if (fallback) {
       routes_->metrics.count_fallback(plan_.capability, "max_concurrent_requests");

@@ -5,6 +5,14 @@
 #include "facade/rpc/rpc_call.h"
 
 namespace ficus {
+namespace {
+
+// How long a call may stand still before it gives way, where another would be refused in its place. Who sends a message
+// has it: 250 ms are two round trips over an ocean, and in each of them something comes. Who reads answers may be at
+// work on them.
+constexpr std::chrono::milliseconds kStalledMessage{250}, kStalledAnswer{5'000};
+
+}  // namespace
 
 RpcServer::RpcServer(Worker& worker, CompareQueue& compare, RpcServerOptions options, std::uint64_t random_seed)
     : worker_(worker),
@@ -16,6 +24,8 @@ RpcServer::RpcServer(Worker& worker, CompareQueue& compare, RpcServerOptions opt
       streams_(worker.metrics().gauge(families::kStreams, {"primary"})),
       own_request_seconds_(worker.metrics().histogram(families::kOwnSeconds, {"request"})),
       own_answer_seconds_(worker.metrics().histogram(families::kOwnSeconds, {"answer"})),
+      message_waits_(worker, worker.manners().message_timeout, kStalledMessage),
+      answer_waits_(worker, {}, kStalledAnswer),
       random_state_(random_seed) {
   lane_.budget.limit = share_of(options_.shadow_bytes);
   primary_pool_.set_probe_maker([](ProbeSetup setup) { return std::make_unique<HealthChecker>(std::move(setup)); });

@@ -9,6 +9,7 @@
 #include "facade/net/dns_resolver.h"
 #include "facade/net/upstream_pool.h"
 #include "facade/net/worker.h"
+#include "facade/rpc/client_waits.h"
 #include "facade/rpc/upstream_targets.h"
 #include "facade/rpc/worker_routes.h"
 #include "facade/shadow/shadow_tap.h"
@@ -47,6 +48,12 @@ class RpcServer {
   // What the facade adds to a call on the way to the upstream, and on the way back.
   Histogram& own_request_seconds() noexcept { return own_request_seconds_; }
   Histogram& own_answer_seconds() noexcept { return own_answer_seconds_; }
+  ClientWaits& message_waits() noexcept { return message_waits_; }
+  ClientWaits& answer_waits() noexcept { return answer_waits_; }
+  // Ends a call to this upstream that only waits for its client, for the sake of another; false: there is none.
+  bool make_room(const Upstream& upstream) {
+    return message_waits_.make_room(upstream) || answer_waits_.make_room(upstream);
+  }
 
  private:
   Worker& worker_;
@@ -57,6 +64,7 @@ class RpcServer {
   Gauge& streams_;
   Histogram& own_request_seconds_;
   Histogram& own_answer_seconds_;
+  ClientWaits message_waits_, answer_waits_;
   std::shared_ptr<WorkerRoutes> routes_;
   TlsContexts tls_contexts_;
   std::map<std::string, std::shared_ptr<std::size_t>> rule_in_flight_;  // by rule name

@@ -4,7 +4,8 @@
 
 namespace ficus {
 
-bool GrpcFrameReader::feed(std::string_view bytes, Sink& sink) {
+template <class S>
+bool GrpcFrameReader::run(std::string_view bytes, S& sink) {
   if (broken_) return false;
   while (!bytes.empty()) {
     if (left_ == 0) {
@@ -31,6 +32,17 @@ bool GrpcFrameReader::feed(std::string_view bytes, Sink& sink) {
     if (left_ == 0) sink.on_message_end();
   }
   return true;
+}
+
+bool GrpcFrameReader::feed(std::string_view bytes, Sink& sink) { return run(bytes, sink); }
+
+bool GrpcFrameReader::skip(std::string_view bytes) {
+  struct Nobody {
+    void on_message_begin(bool, std::uint32_t) {}
+    void on_message_bytes(std::string_view) {}
+    void on_message_end() {}
+  } nobody;
+  return run(bytes, nobody);
 }
 
 }  // namespace ficus

@@ -31,10 +31,15 @@ class GrpcFrameReader {
 
   // False once the bytes are no gRPC frames (a flag other than 0 or 1); it stays false and says nothing more.
   bool feed(std::string_view bytes, Sink& sink);
+  // The same for who wants at_boundary() only.
+  bool skip(std::string_view bytes);
   // Whether the bytes so far end between two messages.
   bool at_boundary() const noexcept { return prefix_have_ == 0 && left_ == 0 && !broken_; }
 
  private:
+  template <class S>
+  bool run(std::string_view bytes, S& sink);
+
   unsigned char prefix_[kGrpcPrefixBytes] = {};
   std::size_t prefix_have_ = 0;
   std::uint32_t left_ = 0;

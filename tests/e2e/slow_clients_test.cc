@@ -1,0 +1,302 @@
+// Clients that begin and do not go on: each holds one of its upstream's calls, so that a crowd of them would shut the
+// others out. Who is slow is told so, who is only silent between two messages stays, and those beside see no error.
+#include <algorithm>
+
+#include "tests/e2e/hostile_fixture.h"
+#include "tests/e2e/two_sided_fixture.h"
+
+namespace ficus::e2e {
+namespace {
+
+std::string request(std::uint32_t stream) {
+  return h2_frame(kHeaders, kEndHeaders, stream, literals(grpc_request(kPath)));
+}
+
+// The first `count` streams of a client, each with its head and so much of its first message.
+std::string half_sent(std::uint32_t count, const std::string& body) {
+  std::string all;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    all += request(2 * i + 1);
+    if (!body.empty()) all += h2_frame(kData, kNoFlags, 2 * i + 1, body);
+  }
+  return all;
+}
+
+std::size_t over(const RawH2& peer) {
+  const auto state = peer.state();
+  return static_cast<std::size_t>(
+      std::count_if(state.streams.begin(), state.streams.end(), [](const auto& one) { return one.second.over(); }));
+}
+
+class SlowClientsTest : public ::testing::Test {
+ protected:
+  void start(std::vector<std::string> flags, const std::string& upstream_extra = {}) {
+    ficus_ = start_ficus(pass_through_policy({upstream_.address()}, upstream_extra), {.flags = std::move(flags)});
+    bystander_ = std::make_unique<Bystander>(ficus_->address());
+    ASSERT_TRUE(bystander_->goes_on(10)) << "before any attack";
+  }
+  double hits(const std::string& limit) { return ficus_->metrics().sum("ficus_limit_hits_total", {{"limit", limit}}); }
+  double upstream_hits(const std::string& limit) {
+    return ficus_->metrics().sum("ficus_upstream_limit_hits_total", {{"limit", limit}, {"role", "primary"}});
+  }
+  bool counted(const std::string& limit, double times = 1) {
+    return ficus_->wait_metric("ficus_limit_hits_total", {{"limit", limit}}, times);
+  }
+  void expect_others_unharmed() {
+    EXPECT_TRUE(bystander_->goes_on(20));
+    bystander_->stop();
+    EXPECT_EQ(bystander_->failure(), "");
+    EXPECT_EQ(ficus_->metrics().sum("ficus_protocol_errors_total", {{"peer", "client"}}), 0);
+  }
+  // Many connections with one half-sent call each, one after the other.
+  std::vector<std::shared_ptr<RawH2>> crowd_of(std::size_t count, const std::string& bytes) {
+    std::vector<std::shared_ptr<RawH2>> crowd;
+    for (std::size_t i = 0; i < count; ++i) {
+      crowd.push_back(RawH2::connect(ficus_->address()));
+      crowd.back()->send_bytes(bytes);
+    }
+    return crowd;
+  }
+
+  ScriptedUpstream upstream_;
+  std::unique_ptr<FicusProcess> ficus_;
+  std::unique_ptr<Bystander> bystander_;
+};
+
+TEST_F(SlowClientsTest, AMessageThatDoesNotGetOnEndsItsCallAndNoOther) {
+  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "300ms"}));
+  const std::string whole = grpc_frame("whole");
+  const std::string begun[] = {
+      whole.substr(0, 1),          // of the prefix
+      whole.substr(0, 5),          // nothing but it
+      whole.substr(0, 9),          // a byte short
+      whole + whole.substr(0, 6),  // the second one
+      "\x02" + whole.substr(1),    // no message at all
+  };
+  double ended = 0;
+  const auto peer = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(peer);
+  const std::uint32_t beside = peer->open(grpc_request(kPath));
+  for (const std::string& body : begun) {
+    SCOPED_TRACE(testing::PrintToString(body));
+    const std::uint32_t slow = peer->open(grpc_request(kPath));
+    ASSERT_EQ(peer->send_data(slow, body, false), body.size());
+    ASSERT_TRUE(peer->wait_over(slow));
+    const HeaderList answer = peer->stream(slow).blocks.back();
+    EXPECT_EQ(find_header(answer, "grpc-status"), "14");
+    EXPECT_EQ(find_header(answer, "grpc-message"), "facade: the rest of a message did not come in time");
+    EXPECT_TRUE(counted("message_time", ++ended));
+  }
+  // Its upstream heard of each end: nothing is held any more.
+  EXPECT_TRUE(wait_until([&] { return upstream_.running() <= 2; })) << upstream_.running();
+  ASSERT_EQ(peer->send_data(beside, whole, true), whole.size());
+  ASSERT_TRUE(peer->wait_over(beside));
+  EXPECT_EQ(peer->stream(beside).data, whole);
+  EXPECT_EQ(hits("message_time"), ended);
+  expect_others_unharmed();
+}
+
+TEST_F(SlowClientsTest, SilenceBetweenMessagesIsNoFault) {
+  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "150ms"}));
+  const auto peer = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(peer);
+  const std::uint32_t nothing_yet = peer->open(grpc_request(kPath)), one_so_far = peer->open(grpc_request(kPath));
+  const std::string message = grpc_frame("m");
+  ASSERT_EQ(peer->send_data(one_so_far, message, false), message.size());
+  ASSERT_TRUE(peer->wait_data(one_so_far, message.size()));
+  EXPECT_TRUE(stays([&] { return over(*peer) == 0; }, std::chrono::milliseconds(700)));
+  for (const std::uint32_t stream : {nothing_yet, one_so_far}) {
+    ASSERT_EQ(peer->send_data(stream, message, true), message.size());
+    ASSERT_TRUE(peer->wait_over(stream));
+    EXPECT_EQ(find_header(peer->stream(stream).blocks.back(), "grpc-status"), "0");
+  }
+  EXPECT_EQ(peer->stream(one_so_far).data, message + message);
+  EXPECT_EQ(hits("message_time"), 0);
+  expect_others_unharmed();
+}
+
+TEST_F(SlowClientsTest, AMessageThatGetsOnMayTakeItsTime) {
+  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "400ms"}));
+  const auto peer = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(peer);
+  const std::uint32_t stream = peer->open(grpc_request(kPath));
+  const std::string message = grpc_frame(noise(3000));  // 2 KB/s
+  for (std::size_t at = 0; at < message.size(); at += 100) {
+    const std::string piece = message.substr(at, 100);
+    ASSERT_EQ(peer->send_data(stream, piece, at + 100 >= message.size()), piece.size());
+    if (at + 100 < message.size()) {
+      ASSERT_TRUE(stays([&] { return over(*peer) == 0; }, std::chrono::milliseconds(50))) << "after " << at << " bytes";
+    }
+  }
+  ASSERT_TRUE(peer->wait_over(stream));
+  EXPECT_EQ(peer->stream(stream).data, message);
+  EXPECT_EQ(hits("message_time"), 0);
+  expect_others_unharmed();
+}
+
+TEST_F(SlowClientsTest, AByteNowAndThenIsNotGettingOn) {
+  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "500ms"}));
+  const auto peer = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(peer);
+  const std::uint32_t stream = peer->open(grpc_request(kPath));
+  ASSERT_EQ(peer->send_data(stream, grpc_frame(noise(3000)).substr(0, 6), false), 6u);
+  ASSERT_TRUE(wait_until([&] {
+    peer->send_data(stream, "x", false);
+    return !stays([&] { return !peer->stream(stream).over(); }, std::chrono::milliseconds(20));  // 50 a second
+  }));
+  EXPECT_TRUE(counted("message_time"));
+  expect_others_unharmed();
+}
+
+TEST_F(SlowClientsTest, AClientThatWeGiveNoWindowIsNotSlow) {
+  RawH2::Options never_gives;
+  never_gives.give_window = never_gives.keep_data = false;
+  RawUpstream stalled(never_gives);
+  ficus_ = start_ficus(pass_through_policy(stalled.address()), {.flags = {"--message-timeout", "200ms"}});
+  const auto peer = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(peer);
+  const std::uint32_t stream = peer->open(grpc_request(kPath));
+  const auto call = stalled.next_request();
+  ASSERT_TRUE(call);
+  const std::string message = grpc_frame(noise(2u << 20));
+  const std::size_t sent = peer->send_data(stream, message, false, std::chrono::milliseconds(900));
+  ASSERT_LT(sent, message.size()) << "nothing stalled";
+  EXPECT_FALSE(peer->stream(stream).over());
+  call->connection->send_window_update(0, 8 << 20);
+  call->connection->send_window_update(call->stream, 8 << 20);
+  const std::string rest = message.substr(sent);
+  ASSERT_EQ(peer->send_data(stream, rest, true), rest.size());
+  EXPECT_TRUE(call->connection->wait_data(call->stream, message.size()));
+  EXPECT_EQ(hits("message_time"), 0);
+}
+
+// ---- where the upstream's limit is wanted by others
+
+TEST_F(SlowClientsTest, AFewConnectionsWithManyHalfSentCallsShutNobodyOut) {
+  ASSERT_NO_FATAL_FAILURE(start({}));
+  std::vector<std::unique_ptr<Bystander>> others;
+  for (int i = 0; i < 3; ++i) others.push_back(std::make_unique<Bystander>(ficus_->address()));
+  for (const std::string& body :
+       {std::string("\0", 1), grpc_frame("a message that may be one of many"), std::string()}) {
+    SCOPED_TRACE(body.size());
+    const double before = upstream_hits("connection_share");
+    const auto crowd = crowd_of(12, half_sent(100, body));  // 1200 of 1024
+    EXPECT_TRUE(ficus_->wait_metric("ficus_upstream_limit_hits_total", {{"limit", "connection_share"}}, before + 1))
+        << ficus_->metrics().print("ficus_upstream_limit_hits_total") << upstream_.running();
+    for (const auto& other : others) EXPECT_TRUE(other->goes_on(20));
+    for (const auto& one : crowd) EXPECT_TRUE(one->state().goaways.empty()) << "its connection is in order";
+  }
+  for (const auto& other : others) {
+    other->stop();
+    EXPECT_EQ(other->failure(), "");
+  }
+  EXPECT_EQ(upstream_hits("max_concurrent_requests"), 0) << "the last eighth was to be kept";
+  expect_others_unharmed();
+}
+
+// So many that each has no more than its part: then who stands still gives way, the longest standing first.
+TEST_F(SlowClientsTest, WhoStandsStillGivesWayAtAFullUpstream) {
+  ASSERT_NO_FATAL_FAILURE(start({}, ", max_concurrent_requests: 20"));
+  bystander_->stop();
+  const std::size_t before = upstream_.calls();
+  const std::string one_call = half_sent(1, std::string("\0", 1));
+  auto crowd = crowd_of(1, one_call);
+  ASSERT_TRUE(wait_until([&] { return upstream_.calls() > before; }));
+  for (auto& one : crowd_of(19, one_call)) crowd.push_back(std::move(one));
+  ASSERT_TRUE(wait_until([&] { return upstream_.calls() == before + 20; }));
+  const auto channel = make_channel(ficus_->address());
+  ASSERT_TRUE(wait_until([&] { return call(channel, kPath, "m").status.ok(); }));
+  EXPECT_TRUE(counted("stalled_calls"));
+  ASSERT_TRUE(crowd[0]->wait_over(1)) << "it has waited longest";
+  const HeaderList answer = crowd[0]->stream(1).blocks.back();
+  EXPECT_EQ(find_header(answer, "grpc-status"), "14");
+  EXPECT_EQ(find_header(answer, "grpc-message"),
+            "facade: a call that waited for its client gave way: its upstream's limit was reached");
+  Bystander later(ficus_->address());
+  EXPECT_TRUE(later.goes_on(20));
+  later.stop();
+  EXPECT_EQ(later.failure(), "");
+  EXPECT_LE(hits("stalled_calls"), 3) << "more gave way than had to";
+}
+
+TEST_F(SlowClientsTest, CallsThatGetOnDoNotGiveWay) {
+  ASSERT_NO_FATAL_FAILURE(start({}, ", max_concurrent_requests: 4"));
+  bystander_->stop();
+  const auto peer = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(peer);
+  // Two between their messages, two in a message that comes.
+  std::vector<std::uint32_t> open;
+  const std::string message = grpc_frame(noise(60'000));
+  for (int i = 0; i < 4; ++i) open.push_back(peer->open(grpc_request(kPath)));
+  const auto channel = make_channel(ficus_->address());
+  ASSERT_TRUE(wait_until([&] { return !call(channel, kPath, "m").status.ok(); }));
+  std::size_t sent = 0;
+  EXPECT_TRUE(stays(
+      [&] {
+        const std::string piece = message.substr(sent, 100);
+        sent += piece.size();
+        for (const std::uint32_t stream : {open[2], open[3]}) peer->send_data(stream, piece, false);
+        const UnaryReply refused = call(channel, kPath, "m");
+        return refused.status.error_code() == grpc::StatusCode::UNAVAILABLE && over(*peer) == 0;
+      },
+      std::chrono::milliseconds(2500)));
+  EXPECT_EQ(hits("stalled_calls"), 0);
+}
+
+// An answer larger than the client's window waits for it, and so does its upstream.
+TEST_F(SlowClientsTest, AnswersThatNobodyTakesGiveWay) {
+  upstream_.set_script([](UpstreamCall& call) {
+    if (call.path() == kPath) return echo()(call);
+    const std::string block = noise(64 << 10);
+    while (call.write(block)) {
+    }
+    return grpc::Status::OK;
+  });
+  ASSERT_NO_FATAL_FAILURE(start({}, ", max_concurrent_requests: 8"));
+  bystander_->stop();
+  RawH2::Options takes_nothing;
+  takes_nothing.give_window = takes_nothing.keep_data = false;
+  std::vector<std::shared_ptr<RawH2>> crowd;
+  for (int i = 0; i < 8; ++i) {
+    crowd.push_back(RawH2::connect(ficus_->address(), takes_nothing));
+    ASSERT_TRUE(crowd.back());
+    crowd.back()->open(grpc_request("/s.S/Much"), true);
+  }
+  for (const auto& one : crowd) ASSERT_TRUE(one->wait_data(1, 65535));
+  const auto channel = make_channel(ficus_->address());
+  EXPECT_FALSE(call(channel, kPath, "m").status.ok()) << "all is taken, and nobody has stood still for long";
+  ASSERT_TRUE(wait_until([&] { return call(channel, kPath, "m").status.ok(); }));
+  EXPECT_TRUE(counted("stalled_calls"));
+  Bystander later(ficus_->address());
+  EXPECT_TRUE(later.goes_on(20));
+  later.stop();
+  EXPECT_EQ(later.failure(), "");
+  EXPECT_LE(hits("stalled_calls"), 3);
+}
+
+// ---- what a schema says
+
+class SlowUnaryTest : public TwoSidedTest {};
+
+TEST_F(SlowUnaryTest, ARequestOfOneMessageIsToEndInTime) {
+  start(parts(), {.flags = {"--message-timeout", "300ms"}});
+  const auto peer = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(peer);
+  const std::string whole = grpc_frame(get_policy_request("P-1"));
+  double ended = 0;
+  for (const char* name : {"GetPolicy", "EndorseAddress"}) {
+    for (const std::string& body : {std::string(), whole.substr(0, 3), whole}) {
+      SCOPED_TRACE(name + std::to_string(body.size()));
+      const std::uint32_t slow = peer->open(grpc_request(method(name), {{"x-tenant-id", "acme"}}));
+      ASSERT_EQ(peer->send_data(slow, body, false), body.size());
+      ASSERT_TRUE(peer->wait_over(slow));
+      EXPECT_EQ(find_header(peer->stream(slow).blocks.back(), "grpc-status"), "14");
+      EXPECT_TRUE(ficus_->wait_metric("ficus_limit_hits_total", {{"limit", "message_time"}}, ++ended));
+    }
+  }
+  EXPECT_TRUE(get("acme", "P-2").status.ok());
+  EXPECT_TRUE(endorse("acme").status.ok());
+}
+
+}  // namespace
+}  // namespace ficus::e2e
