@@ -91,7 +91,7 @@ struct MethodEntry {
   MethodKind kind = MethodKind::kRead;
   bool client_streaming = false;  // false where no schema says
   bool server_streaming = false;
-  bool one_request = false;  // a schema says that exactly one message is asked with
+  bool one_request = false;         // a schema says that exactly one message is asked with
   std::optional<KeyPath> key_path;  // where a key can be read from the request
 };
 

@@ -40,8 +40,8 @@ class UpstreamPool {
   std::shared_ptr<Upstream> find(const std::string& name) const;
 
   // The limit that keeps another call from this upstream, by a client whose connection has `held` calls (this one
-  // included); null: there is room. The last eighth of max_concurrent_requests is for connections that have no more than
-  // their part of that eighth ("connection_share"), so that those with many calls do not shut out those with few.
+  // included); null: there is room. The last eighth of max_concurrent_requests is for connections that have no more
+  // than their part of that eighth ("connection_share"), so that those with many calls do not shut out those with few.
   const char* limit_reached(const Upstream& upstream, std::size_t held) const noexcept;
   void count_limit(const Upstream& upstream, const char* limit);
   // A new stream to the upstream; on_closed(kConnectFailed) if no endpoint takes it. Null: the upstream's limit of

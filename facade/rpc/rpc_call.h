@@ -153,7 +153,9 @@ class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Poo
   };
   struct Wait : ClientWait {
     explicit Wait(RpcCall& c) : call(c) {}
-    const Upstream* upstream() const override { return call.upstream_ == nullptr ? nullptr : &call.upstream_->upstream(); }
+    const Upstream* upstream() const override {
+      return call.upstream_ == nullptr ? nullptr : &call.upstream_->upstream();
+    }
     bool held_back() const override { return false; }
     void give_up(const ForcedEnd& why) override { call.on_shutdown(why); }
     RpcCall& call;
@@ -165,7 +167,7 @@ class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Poo
   struct AnswerWait final : Wait {
     using Wait::Wait;
   } answer_wait_{*this};
-  bool one_request_ = false;  // MethodEntry's: inside a message from the head to the end
+  bool one_request_ = false;        // MethodEntry's: inside a message from the head to the end
   GrpcFrameReader request_frames_;  // unless one_request_
   std::unique_ptr<Repeat> repeat_;  // null: this call is never asked again
 };
