@@ -143,7 +143,7 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
   add_succession_options(*command, *options);
   add_manners(*command, options->manners);
   command->footer(
-      "Times are a number and ms, s, m, h or d: 500ms, 30s, 2h.\n\n"
+      "Times are a number and ms, s, m, h or d: 500ms, 30s, 2h; alone, seconds.\n\n"
       "Examples:\n"
       "  ficus serve --policy policies/first-step.yaml --listen 127.0.0.1:8080\n"
       "  ficus serve --policy p.yaml --listen 0.0.0.0:8080 --admin 127.0.0.1:9901 --workers 4 \\\n"

@@ -252,7 +252,8 @@ std::vector<Diagnostic> check_epoch(const Policy& in_force, const Policy& next, 
     diagnostic.message = "this policy moves owners of writes, but ownership_epoch is " + std::to_string(then) +
                          " after " + std::to_string(now) + ": " + moves;
     diagnostic.hint = now == UINT64_MAX ? "the epoch can grow no further"
-                                        : "if that is meant, write ownership_epoch: " + std::to_string(now + 1);
+                                        : "if that is meant, write ownership_epoch: " + std::to_string(now + 1) +
+                                              " and restart the facade with it: a reload moves no owner";
     return {diagnostic};
   }
   if (then == now) return {};

@@ -30,4 +30,6 @@ Side RouteTable::write_owner(std::uint16_t capability, std::optional<std::string
   return rule ? impl_->rules[*rule].facts.owner : Side::kLegacy;
 }
 
+bool RouteTable::write_needs_tenant(std::uint16_t capability) const { return impl_->writes_need_tenant[capability]; }
+
 }  // namespace ficus

@@ -199,6 +199,9 @@ class RouteTable {
   std::uint16_t tenant_label(std::string_view tenant) const noexcept;
   // Owner of the capability's writes for one tenant (nullopt: a call without one). For the write-owner metric.
   Side write_owner(std::uint16_t capability, std::optional<std::string_view> tenant) const;
+  // A write of it without a tenant is refused, since who owns it depends on the tenant: then write_owner() of none is
+  // nobody's business.
+  bool write_needs_tenant(std::uint16_t capability) const;
 
  private:
   struct Impl;

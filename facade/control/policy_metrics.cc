@@ -57,7 +57,7 @@ void collect_owners(const RouteTable& table, MetricsShard& shard) {
     };
     for (const std::string& tenant : table.tenant_labels()) report(tenant, tenant);
     report("other", any_other);
-    report("none", std::nullopt);
+    if (!table.write_needs_tenant(static_cast<std::uint16_t>(i))) report("none", std::nullopt);
   }
 }
 

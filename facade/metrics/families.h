@@ -64,7 +64,7 @@ inline const Family kPolicyInfo{"ficus_policy_info", "1, labelled with the polic
 inline const Family kReloads{"ficus_policy_reloads_total", "Reloads by outcome (applied, unchanged, refused)", Type::kCounter, {"outcome"}};
 inline const Family kPolicyReloadOk{"ficus_policy_last_reload_ok", "1 unless the last reload was refused: then the file and the policy in force differ",
                                     Type::kGauge, {}};
-inline const Family kWriteOwner{"ficus_write_owner", "1 for the side that owns the capability's writes of the tenant", Type::kGauge,
+inline const Family kWriteOwner{"ficus_write_owner", "1 for the side that owns the capability's writes of the tenant; `none` (calls without one) only where they are not refused", Type::kGauge,
                                 {"capability", "tenant", "owner"}};
 inline const Family kExpired{"ficus_policy_expired", "Entries of the policy past their `until`", Type::kGauge, {"what"}};
 
@@ -74,7 +74,7 @@ inline const Family kConnectionsTotal{"ficus_connections_total", "Connections op
 inline const Family kConnectFailures{"ficus_connect_failures_total", "Upstream connections that failed to open, by class",
                                      Type::kCounter, {"upstream", "class"}};
 inline const Family kDnsLookups{"ficus_dns_lookups_total", "Look-ups of upstreams' names, by outcome", Type::kCounter, {"outcome"}};
-inline const Family kEndpoints{"ficus_endpoints", "Endpoints as each worker sees them, added up, by state (healthy, unhealthy, ejected)",
+inline const Family kEndpoints{"ficus_endpoints", "Endpoints as each worker sees them, added up, by state (healthy: not known to be bad; unhealthy; ejected)",
                                Type::kGauge, {"upstream", "role", "state"}};
 inline const Family kEjections{"ficus_ejections_total", "Endpoints left out for a while after failures in a row, a worker each",
                                Type::kCounter, {"upstream", "role"}};

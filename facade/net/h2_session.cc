@@ -127,10 +127,17 @@ void H2Session::on_closing(std::string_view detail) {
 
 void H2Session::on_tls(std::string_view failed) {
   worker_.metrics().counter(families::kTlsHandshakes, {"client", failed.empty() ? "done" : failed}).add();
-  if (failed.empty()) tls_peer_ = tls()->peer();
+  if (failed.empty()) {
+    tls_peer_ = tls()->peer();
+    return;
+  }
+  log_event(LogLevel::kDebug, "client_handshake_failed", "a client's TLS handshake came to nothing",
+            {{"peer", peer_}, {"why", failed}});
 }
 
-void H2Session::on_connection_error(H2Error, std::string_view) {
+void H2Session::on_connection_error(H2Error error, std::string_view why) {
+  log_event(LogLevel::kDebug, "client_broken_off", "a client's connection was ended for what it did, or did not do",
+            {{"peer", peer_}, {"error", h2_error_name(error)}, {"why", why}});
   if (!broken_off_) worker_.metrics().counter(families::kProtocolErrors, {"client"}).add();
 }
 

@@ -1,7 +1,6 @@
 // H2Session, the manners asked of clients: slow, silent, idle, old and nagging connections. See ClientManners.
 #include <random>
 
-#include "facade/base/log.h"
 #include "facade/net/h2_session.h"
 
 namespace ficus {
@@ -130,8 +129,6 @@ bool H2Session::unread() const {
 
 void H2Session::break_off(std::string_view limit, H2Error error, std::string_view debug) {
   on_limit(limit);
-  log_event(LogLevel::kDebug, "client_broken_off", "a client's connection was ended for its manners",
-            {{"peer", peer_}, {"limit", limit}});
   broken_off_ = true;
   engine_.fail(error, debug);
 }

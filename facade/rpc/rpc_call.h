@@ -157,7 +157,7 @@ class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Poo
       return call.upstream_ == nullptr ? nullptr : &call.upstream_->upstream();
     }
     bool held_back() const override { return false; }
-    void give_up(const ForcedEnd& why) override { call.on_shutdown(why); }
+    void give_up(const ForcedEnd& why) override;
     RpcCall& call;
   };
   struct MessageWait final : Wait {

@@ -1,6 +1,7 @@
 // RpcCall from the answer's head on: what the upstream says, and every way in which a call ends.
 #include <utility>
 
+#include "facade/base/log.h"
 #include "facade/metrics/families.h"
 #include "facade/rpc/rpc_call.h"
 #include "facade/wire/grpc_status.h"
@@ -151,6 +152,14 @@ void RpcCall::on_closed(StreamEnd, std::uint32_t, std::string_view) {
 void RpcCall::on_shutdown(const ForcedEnd& why) {
   server_.worker().metrics().counter(families::kLimits, {why.limit}).add();
   fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, std::string(why.limit)}, "facade: " + std::string(why.message));
+}
+
+void RpcCall::Wait::give_up(const ForcedEnd& why) {
+  if (call.client_.open()) {
+    log_event(LogLevel::kDebug, "client_call_ended", "a call was ended since it waited for its client",
+              {{"peer", call.client_.session().peer()}, {"limit", why.limit}});
+  }
+  call.on_shutdown(why);
 }
 
 void RpcCall::on_deadline() {

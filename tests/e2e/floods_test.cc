@@ -218,12 +218,17 @@ void expect_deserved(RawH2& peer, const Status& due) {
 TEST_P(FloodsTest, IsCountedAndEndedAndTouchesNobodyElse) {
   const Attack& attack = GetParam();
   // PINGs are judged by their number here, and not by time: that is manners_test's.
-  ASSERT_NO_FATAL_FAILURE(start({"--min-ping-interval", "0"}));
+  ASSERT_NO_FATAL_FAILURE(start({"--min-ping-interval", "0", "--log-level", "debug"}));
   const double before = attack.limit != nullptr ? hits(attack.limit) : 0;
   const auto peer = RawH2::connect(ficus_->address(), attacker());
   ASSERT_TRUE(peer);
   peer->send_bytes(attack.bytes());  // may be cut short
   std::visit([&](const auto& due) { expect_deserved(*peer, due); }, attack.deserves);
+  if (const auto* goaway = std::get_if<Goaway>(&attack.deserves)) {
+    EXPECT_TRUE(ficus_->wait_log("client_broken_off"));
+    EXPECT_TRUE(ficus_->wait_log("peer=127.0.0.1:"));
+    EXPECT_TRUE(ficus_->wait_log(goaway->debug)) << "the log does not say why";
+  }
   if (attack.limit != nullptr) {
     EXPECT_TRUE(counted(attack.limit, before + 1)) << ficus_->metrics().print("ficus_limit_hits_total");
   } else {

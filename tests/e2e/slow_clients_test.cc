@@ -64,7 +64,7 @@ class SlowClientsTest : public ::testing::Test {
 };
 
 TEST_F(SlowClientsTest, AMessageThatDoesNotGetOnEndsItsCallAndNoOther) {
-  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "300ms"}));
+  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "300ms", "--log-level", "debug"}));
   const std::string whole = grpc_frame("whole");
   const std::string begun[] = {
       whole.substr(0, 1),          // of the prefix
@@ -87,6 +87,8 @@ TEST_F(SlowClientsTest, AMessageThatDoesNotGetOnEndsItsCallAndNoOther) {
     EXPECT_EQ(find_header(answer, "grpc-message"), "facade: the rest of a message did not come in time");
     EXPECT_TRUE(counted("message_time", ++ended));
   }
+  EXPECT_TRUE(ficus_->wait_log("client_call_ended"));
+  EXPECT_TRUE(ficus_->wait_log("peer=127.0.0.1:"));
   // Its upstream heard of each end: nothing is held any more.
   EXPECT_TRUE(wait_until([&] { return upstream_.running() <= 2; })) << upstream_.running();
   ASSERT_EQ(peer->send_data(beside, whole, true), whole.size());

@@ -104,12 +104,15 @@ TEST_F(TlsTest, AMegabyteGoesBothWays) {
 }
 
 TEST_F(TlsTest, ACleartextClientOfTheTlsListenerGetsNothing) {
-  start(pass_through_policy(upstream_.address()), ca_.issue(server_wish()));
+  start(pass_through_policy(upstream_.address()), ca_.issue(server_wish()), {"--log-level", "debug"});
   const UnaryReply reply = call(make_channel(ficus_->tls_address()), kPath, "hello");
   EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(upstream_.calls(), 0u);
   EXPECT_TRUE(ficus_->wait_metric("ficus_tls_handshakes_total",
                                   {{"peer", "client"}, {"result", "the peer is not speaking TLS"}}, 1));
+  EXPECT_TRUE(ficus_->wait_log("client_handshake_failed"));
+  EXPECT_TRUE(ficus_->wait_log("peer=127.0.0.1:"));
+  EXPECT_TRUE(ficus_->wait_log("why=\"the peer is not speaking TLS\""));
 }
 
 TEST_F(TlsTest, ARequiredCertificateIsRequiredAndMustBeOfTheAuthority) {

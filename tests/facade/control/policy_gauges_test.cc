@@ -64,8 +64,8 @@ TEST(PolicyGaugesTest, EachTenantHasOneWriteOwner) {
   EXPECT_TRUE(owner("acme", "new"));
   EXPECT_FALSE(owner("acme", "legacy"));
   EXPECT_TRUE(owner("other", "legacy"));
-  EXPECT_TRUE(owner("none", "legacy"));
-  EXPECT_EQ(parsed.families.at("ficus_write_owner").samples.size(), 3u) << "inquiry has no writes";
+  EXPECT_FALSE(owner("none", "legacy")) << "such a write is refused";
+  EXPECT_EQ(parsed.families.at("ficus_write_owner").samples.size(), 2u) << "inquiry has no writes";
 }
 
 // Hundreds of tenants in the policy, two hundred of them in the metrics.
