@@ -68,13 +68,22 @@ TEST(PolicyGaugesTest, EachTenantHasOneWriteOwner) {
   EXPECT_EQ(parsed.families.at("ficus_write_owner").samples.size(), 2u) << "inquiry has no writes";
 }
 
+TEST(PolicyGaugesTest, WritesWithoutATenantHaveAnOwnerWhereARuleTakesThem) {
+  const auto table = table_of(
+      replaced(sample_policy(), "capability: address, tenants: [acme]", "capability: address, tenants: [acme, none]"));
+  ASSERT_NE(table, nullptr);
+  EXPECT_TRUE(
+      gauges_of(*table).has("ficus_write_owner", {{"capability", "address"}, {"tenant", "none"}, {"owner", "new"}}));
+}
+
 // Hundreds of tenants in the policy, two hundred of them in the metrics.
 TEST(PolicyGaugesTest, TenantsAreBounded) {
   std::string members;
   for (int i = 0; i < 1000; ++i) members += (i == 0 ? "" : ", ") + ("t" + std::to_string(i));
   const auto table = table_of(replaced(sample_policy(), "eu: [\"eu-*\"]", "eu: [" + members + "]"));
   ASSERT_NE(table, nullptr);
-  EXPECT_EQ(gauges_of(*table).families.at("ficus_write_owner").samples.size(), RouteTable::kMaxTenantLabels + 2);
+  EXPECT_EQ(gauges_of(*table).families.at("ficus_write_owner").samples.size(), RouteTable::kMaxTenantLabels + 1)
+      << "those, and any other";
 }
 
 // Every first byte that a name usually has is taken by a prefix.

@@ -275,7 +275,7 @@ TEST(FixedSeriesTest, LimitNamesAreThoseOfTheSources) {
     collect(text, R"re(\bbreak_off\("(\w+)")re", found);
     collect(text, R"re(\bcount_limit\("(\w+)")re", found);
     collect(text, R"re(\bflood\(\w+, [\w.]+, "(\w+)"\))re", found);
-    collect(text, R"re(\bForcedEnd k\w+\{"(\w+)")re", found);
+    collect(text, R"re(\bForcedEnd k\w+\{\s*"(\w+)")re", found);
     collect(text, R"re(\blimit = "(\w+)")re", found);
     // Of an upstream's connection they are in another family.
     if (name.rfind("upstream_", 0) != 0) collect(text, R"re(\bon_limit\("(\w+)")re", found);
