@@ -24,6 +24,7 @@ ALLOWED = {
     "facade/net": {"facade/h2"},                            # speaks HTTP/2, not gRPC and not policy
     "facade/compare": {"facade/wire", "routing"},
     "facade/trace": {"routing"},
+    "facade/findings": {"facade/compare", "routing"},       # of compare only plain words: verdicts, severities
     "facade/shadow": {"facade/h2", "facade/net", "facade/compare", "facade/trace", "facade/wire", "routing"},
     "facade/rpc": {"facade/h2", "facade/net", "facade/shadow", "facade/wire", "routing"},
     "facade/control": {"facade/trace", "routing"},          # never net: main hands it a callback a worker
@@ -43,7 +44,8 @@ THIRD_PARTY = [
     (r"yaml-cpp/", {"routing"}),
     (r"boost/beast", {"facade/control"}),
     (r"boost/asio", {"facade/net", "facade/control", "facade"}),
-    (r"google/protobuf|.*\.pb\.h$", {"facade/compare", "facade/trace", "facade/shadow"}),
+    (r"google/protobuf|.*\.pb\.h$", {"facade/compare", "facade/trace", "facade/shadow", "facade/findings"}),
+    (r"sqlite3\.h$", {"facade/findings"}),
     (r"grpcpp|grpc/|.*\.grpc\.pb\.h$", {"facade/control"}),
     (r"prometheus/", {"facade/metrics"}),
     (r"spdlog|fmt/", {"facade/base"}),
@@ -59,6 +61,7 @@ ONLY_FILES = [
     (r"openssl/", {"facade/net/tls_context.cc", "facade/net/tls_error.cc", "facade/net/tls_peer.cc",
                    "facade/net/tls_pem.cc", "facade/net/tls_pem.h", "facade/net/tls_server_source.cc",
                    "facade/net/tls_stream.cc"}),
+    (r"sqlite3\.h$", {"facade/findings/sqlite.cc"}),
 ]
 # routing/ is pure: no socket, thread, clock, file, process.
 IMPURE = re.compile(r"(thread|mutex|shared_mutex|condition_variable|future|atomic|fstream|iostream|filesystem|random|ctime"
