@@ -21,6 +21,8 @@ inline constexpr std::string_view kLimitNames[] = {
     // shadows, comparing, traces
     "event_loop_lag", "shadow_bytes", "shadow_in_flight", "compare_queue_bytes", "compare_queue_jobs",
     "mismatch_log_bytes", "mismatch_log_files",
+    // findings and alignment (facade/findings)
+    "alignment_pairs",
     // the rest
     "admin_connections", "admin_request_bytes", "admin_request_time", "dns_lookups", "metric_series"};
 
