@@ -28,6 +28,7 @@ if(FICUS_LIBFUZZER)
   return()
 endif()
 
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
 find_package(gRPC CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 if(FICUS_TESTS)

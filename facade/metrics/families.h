@@ -58,6 +58,11 @@ inline const Family kCompareQueue{"ficus_compare_queue", "Comparisons waiting", 
 inline const Family kTraces{"ficus_traces_total", "Mismatch traces, by what became of them (written, dropped) and why",
                             Type::kCounter, {"outcome", "reason"}};
 
+inline const Family kFindings{"ficus_findings_total", "Sightings of findings, by what became of them (written, dropped) and why",
+                              Type::kCounter, {"outcome", "reason"}};
+inline const Family kFindingStoreErrors{"ficus_finding_store_errors_total", "Failures to open or write the findings' database, by class",
+                                        Type::kCounter, {"class"}};
+
 // ---- the policy ----
 inline const Family kPolicyGeneration{"ficus_policy_generation", "Number of the route table in force", Type::kGauge, {}};
 inline const Family kPolicyInfo{"ficus_policy_info", "1, labelled with the policy in force", Type::kGauge, {"name", "hash"}};
@@ -93,7 +98,7 @@ inline const Family kProtocolErrors{"ficus_protocol_errors_total", "Connections 
 inline const Family* const kAll[] = {
     &kCalls, &kCallSeconds, &kOwnSeconds, &kTenantCalls, &kRuleCalls, &kRefused, &kForced, &kUnkeyed, &kRetried,
     &kReadRetries, &kFallbacks, &kUpstreamFailures, &kShareConfigured, &kShareEligible, &kShareIn, &kShadowBegun, &kNotShadowed, &kVerdicts,
-    &kMismatches, &kIgnored, &kCompareSeconds, &kCompareQueue, &kTraces, &kPolicyGeneration, &kPolicyInfo,
+    &kMismatches, &kIgnored, &kCompareSeconds, &kCompareQueue, &kTraces, &kFindings, &kFindingStoreErrors, &kPolicyGeneration, &kPolicyInfo,
     &kReloads, &kPolicyReloadOk, &kWriteOwner, &kExpired, &kConnections, &kConnectionsTotal, &kConnectFailures,
     &kDnsLookups, &kEndpoints, &kEjections, &kHealthChecks, &kStreams, &kLimits, &kUpstreamLimits, &kTlsHandshakes, &kTlsReloads, &kProtocolErrors};
 

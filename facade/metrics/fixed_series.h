@@ -22,7 +22,8 @@ inline constexpr std::string_view kLimitNames[] = {
     "event_loop_lag", "shadow_bytes", "shadow_in_flight", "compare_queue_bytes", "compare_queue_jobs",
     "mismatch_log_bytes", "mismatch_log_files",
     // findings and alignment (facade/findings)
-    "alignment_pairs",
+    "alignment_pairs", "finding_example_bytes", "finding_methods", "findings_bytes", "findings_kept", "findings_pending",
+    "findings_pending_bytes",
     // the rest
     "admin_connections", "admin_request_bytes", "admin_request_time", "dns_lookups", "metric_series"};
 
