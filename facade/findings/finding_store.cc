@@ -122,7 +122,9 @@ struct FindingStore::Impl {
 
   void ensure_database() {
     if (on_file && moved_away()) {
-      database.reset();  // before another is opened: it still writes what it logged to where it went
+      // SQLite closes a file that was moved without putting its log into it.
+      database->run("PRAGMA wal_checkpoint(TRUNCATE)");
+      database.reset();
       on_file = false;
       next_try.reset();
       log_event(LogLevel::kWarn, "findings_moved", "the findings' database was moved or removed; a new one is made",

@@ -114,6 +114,7 @@ SqlStatement& SqlStatement::bind_null() {
 
 bool SqlStatement::step() {
   if (statement_ == nullptr || database_.failed()) return false;
+  errno = 0;
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code != SQLITE_DONE) database_.fail_with(code);
@@ -192,6 +193,7 @@ SqlStatement Database::statement(std::string_view sql) {
 
 void Database::run(const std::string& sql) {
   if (failed()) return;
+  errno = 0;
   if (const int code = sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr); code != SQLITE_OK)
     fail_with(code);
 }
@@ -212,7 +214,8 @@ void Database::refuse(StoreError error) {
 
 void Database::fail_with(int code) {
   if (error_) return;
-  const int system_error = handle_ == nullptr ? 0 : sqlite3_system_errno(handle_);
+  // sqlite3_system_errno knows nothing of what fails in a COMMIT, and does not forget what failed before.
+  const int system_error = errno != 0 ? errno : handle_ == nullptr ? 0 : sqlite3_system_errno(handle_);
   StoreError error{no_space(code, system_error) ? StoreFault::kFull : fault_of(code), sqlite3_errstr(code)};
   const std::string details = handle_ == nullptr ? "" : sqlite3_errmsg(handle_);
   if (!details.empty() && details != error.text && sqlite3_errcode(handle_) != SQLITE_OK) error.text += ": " + details;
