@@ -50,8 +50,8 @@ struct H2Limits {
   // Frames that carry nothing: DATA without bytes (or of padding only) and without END_STREAM, CONTINUATION without
   // bytes.
   FloodLimit empty_frames{500, 50};
-  // The same of an upstream: in a row, of one call, interim responses (1xx) too. gRPC servers send none, and web servers
-  // a handful of 103s. Beyond: that call ends UNAVAILABLE.
+  // The same of an upstream: in a row, of one call, interim responses (1xx) too. gRPC servers send none, and web
+  // servers a handful of 103s. Beyond: that call ends RESOURCE_EXHAUSTED (ENHANCE_YOUR_CALM).
   std::uint32_t empty_frames_of_call = 100;
   // WINDOW_UPDATE frames that nothing waits for, beyond those that our DATA pays for: each frame of it for
   // kWindowUpdatesPerData. The rest is for what gRPC clients give unasked, when they find the round trip worth larger

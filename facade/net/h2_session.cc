@@ -22,6 +22,11 @@ void H2Stream::send_headers(const HeaderBlock& head, bool end_stream) {
   engine_->send_head(*this, head, end_stream);
 }
 
+void H2Stream::count_held(std::ptrdiff_t bytes) {
+  session_->held_ += static_cast<std::size_t>(bytes);
+  worker_->count_held(bytes);
+}
+
 void H2Stream::time_next_write(Histogram& histogram, std::chrono::steady_clock::time_point since) {
   if (open() && queued() == 0) session_->time_next_write(histogram, since);
 }
@@ -52,7 +57,6 @@ H2StreamBase* H2Session::on_new_stream() {
   auto* stream = new H2Stream(worker_, *this);
   stream->handler_ = worker_.make_events(*stream);
   stream->events_ = stream->handler_.get();
-  set_busy(true);
   return stream;
 }
 
@@ -60,16 +64,8 @@ void H2Session::on_stream_gone(H2StreamBase& base, StreamEnd end, std::uint32_t 
   auto& stream = static_cast<H2Stream&>(base);
   stream.events_->on_closed(end, error_code, "");
   delete &stream;
-  if (engine_.streams() == 0) {
-    idle_since_ = worker_.now();
-    set_busy(false);
-  }
+  if (engine_.streams() == 0) idle_since_ = worker_.now();
   if (drain_ == Drain::kGoawaySent && engine_.streams() == 0) schedule_flush();
-}
-
-void H2Session::set_busy(bool busy) {
-  if (busy_ != busy) worker_.count_busy_client(busy ? 1 : -1);
-  busy_ = busy;
 }
 
 void H2Session::on_ping_ack(std::uint64_t opaque) {
@@ -121,7 +117,6 @@ void H2Session::on_closing(std::string_view detail) {
     stream.events_->on_closed(StreamEnd::kConnectionLost, static_cast<std::uint32_t>(H2Error::kCancel), detail);
     delete &stream;
   });
-  set_busy(false);
   worker_.remove_session(std::static_pointer_cast<H2Session>(shared_from_this()));
 }
 

@@ -11,6 +11,7 @@
 
 #include "facade/base/pool.h"
 #include "facade/net/agenda.h"
+#include "facade/net/client_places.h"
 #include "facade/net/h2_connection.h"
 #include "facade/net/worker.h"
 
@@ -25,6 +26,9 @@ class H2Stream : public H2StreamBase, public Pooled<H2Stream> {
   bool headers_sent() const noexcept { return head_sent_; }
   // See H2Connection; nothing while earlier bytes of the call wait for the peer's window.
   void time_next_write(Histogram& histogram, std::chrono::steady_clock::time_point since);
+  // Bytes of the peer's that are kept for this call elsewhere than in send_data()'s queues; negative: no longer. They
+  // count as the connection's.
+  void count_held(std::ptrdiff_t bytes);
   // Precondition: open().
   H2Session& session() noexcept { return *session_; }
   Worker& worker() noexcept { return *worker_; }
@@ -50,8 +54,8 @@ class H2Session : public H2Connection {
   void begin_drain();
   // Ends every open stream by force; gives how many there are.
   std::size_t abort_streams(const ForcedEnd& why);
-  // See H2Engine.
-  std::size_t held_bytes() const { return engine().held_bytes(); }
+  // See H2Engine; and what its streams counted.
+  std::size_t held_bytes() const { return engine().held_bytes() + held_; }
   // Ends the connection, unless it is at its end already, since what it makes us hold is wanted elsewhere.
   void break_off_for_held_bytes();
   // Calls in flight; a head that is still coming is none yet.
@@ -65,10 +69,15 @@ class H2Session : public H2Connection {
     peer_sans_ = std::move(sans);
     peer_sans_known_ = true;
   }
+  ClientPlaces& places() noexcept { return places_; }
+  // Bytes of all its requests' bodies so far, as their calls count them.
+  std::uint64_t body_bytes() const noexcept { return body_bytes_; }
+  void count_body(std::size_t bytes) noexcept { body_bytes_ += bytes; }
   // "10.1.2.3:41234", for logs.
   const std::string& peer() const noexcept { return peer_; }
 
  private:
+  friend class H2Stream;
   H2StreamBase* on_new_stream() override;
   void on_stream_gone(H2StreamBase& stream, StreamEnd end, std::uint32_t error_code) override;
   void on_settings() override {}
@@ -86,8 +95,6 @@ class H2Session : public H2Connection {
   void on_flush_going_away() override;
   void linger(tcp::socket socket) override { worker_.linger(std::move(socket)); }
   void finish_drain();
-  // Counts the connection among those with calls, once.
-  void set_busy(bool busy);
 
   // ---- ClientManners (h2_session_manners.cc)
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -116,7 +123,6 @@ class H2Session : public H2Connection {
   } timer_{*this};
   enum class Age : std::uint8_t { kYoung, kToldToGo, kCut } age_ = Age::kYoung;
   bool pinged_ = false;      // last_ping_ is set
-  bool busy_ = false;        // has calls
   bool broken_off_ = false;  // for a limit of ours, not a fault in HTTP/2
   unsigned ping_strikes_ = 0;
   std::uint32_t content_at_ping_ = 0;  // H2Engine::content_frames() at the last PING
@@ -126,6 +132,9 @@ class H2Session : public H2Connection {
   TimePoint last_ping_{};
   TimePoint age_at_;  // when the next step of age_ is due; max: never
   Keepalive keepalive_;
+  ClientPlaces places_;
+  std::size_t held_ = 0;  // as streams counted it
+  std::uint64_t body_bytes_ = 0;
   std::string peer_;
   std::shared_ptr<const TlsPeer> tls_peer_;
   std::vector<std::string_view> peer_sans_;

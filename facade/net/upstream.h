@@ -48,6 +48,7 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   friend class UpstreamStream;
   friend class UpstreamConnection;
   friend class EndpointPool;
+  friend class ClientPlaces;
   struct Member {
     std::shared_ptr<EndpointPool> pool;
     std::string written;  // the endpoint as the policy has it
@@ -104,6 +105,7 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   Balancer balancer_;
   std::vector<Member> members_;  // the balancer's order
   std::size_t in_flight_ = 0;
+  std::size_t clients_ = 0;  // connections of clients with calls among them
   std::size_t pending_ = 0;
   // Calls that came before the first addresses.
   boost::intrusive::list<UpstreamStream, boost::intrusive::constant_time_size<false>> waiting_;

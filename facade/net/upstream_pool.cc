@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "facade/metrics/families.h"
+#include "facade/net/client_places.h"
 
 namespace ficus {
 
@@ -48,25 +49,26 @@ std::shared_ptr<Upstream> UpstreamPool::find(const std::string& name) const {
   return found == upstreams_.end() ? nullptr : found->second;
 }
 
-const char* UpstreamPool::limit_reached(const Upstream& upstream, std::size_t held) const noexcept {
+const char* UpstreamPool::limit_reached(const Upstream& upstream, const ClientPlaces& client) const noexcept {
   const std::size_t most = upstream.target_.max_concurrent_requests;
-  if (upstream.in_flight_ >= most) return "max_concurrent_requests";
+  if (upstream.in_flight_ >= most) return kMaxConcurrentRequests;
   const std::size_t reserve = most / 8;
   if (upstream.in_flight_ < most - reserve) return nullptr;
-  const std::size_t clients = worker_.busy_clients();
-  return clients > 1 && held > std::max<std::size_t>(reserve / clients, 1) ? "connection_share" : nullptr;
+  const std::size_t has = client.at(upstream), clients = upstream.clients_ + (has == 0 ? 1 : 0);
+  return clients > 1 && has + 1 > std::max<std::size_t>(reserve / clients, 1) ? kConnectionShare : nullptr;
 }
 
 void UpstreamPool::count_limit(const Upstream& upstream, const char* limit) {
   worker_.metrics().counter(families::kUpstreamLimits, {upstream.name(), role_, limit}).add();
 }
 
-UpstreamStream* UpstreamPool::open(const std::shared_ptr<Upstream>& upstream, StreamEvents& events) {
+UpstreamStream* UpstreamPool::open(const std::shared_ptr<Upstream>& upstream, StreamEvents& events,
+                                   ClientPlaces* client) {
   if (upstream->in_flight_ >= upstream->target_.max_concurrent_requests) {
-    count_limit(*upstream, "max_concurrent_requests");
+    count_limit(*upstream, kMaxConcurrentRequests);
     return nullptr;
   }
-  return new UpstreamStream(upstream, &events, worker_.chunks());
+  return new UpstreamStream(upstream, &events, client, worker_.chunks());
 }
 
 std::shared_ptr<EndpointPool> UpstreamPool::make_endpoint(const EndpointKey& key) {

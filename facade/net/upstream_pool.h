@@ -17,6 +17,12 @@
 
 namespace ficus {
 
+class ClientPlaces;
+
+// Limits of an upstream, as its metrics name them.
+inline constexpr const char* kMaxConcurrentRequests = "max_concurrent_requests";
+inline constexpr const char* kConnectionShare = "connection_share";
+
 class UpstreamPool {
  public:
   // `role` is a metrics label: "primary" or "shadow". `worker` and `dns` outlive the pool.
@@ -39,14 +45,15 @@ class UpstreamPool {
   // Null where the policy never named it.
   std::shared_ptr<Upstream> find(const std::string& name) const;
 
-  // The limit that keeps another call from this upstream, by a client whose connection has `held` calls (this one
-  // included); null: there is room. The last eighth of max_concurrent_requests is for connections that have no more
-  // than their part of that eighth ("connection_share"), so that those with many calls do not shut out those with few.
-  const char* limit_reached(const Upstream& upstream, std::size_t held) const noexcept;
+  // The limit that keeps another call from this upstream, by this client; null: there is room. The last eighth of
+  // max_concurrent_requests is for connections that have no more than their part of that eighth ("connection_share"),
+  // so that those with many calls do not shut out those with few.
+  const char* limit_reached(const Upstream& upstream, const ClientPlaces& client) const noexcept;
   void count_limit(const Upstream& upstream, const char* limit);
   // A new stream to the upstream; on_closed(kConnectFailed) if no endpoint takes it. Null: the upstream's limit of
   // calls is reached (counted). `events` must stay until on_closed or abandon().
-  UpstreamStream* open(const std::shared_ptr<Upstream>& upstream, StreamEvents& events);
+  // `client`: in whose places it counts; it outlives the stream's events.
+  UpstreamStream* open(const std::shared_ptr<Upstream>& upstream, StreamEvents& events, ClientPlaces* client = nullptr);
 
  private:
   friend class Upstream;

@@ -3,16 +3,19 @@
 #include <utility>
 
 #include "facade/metrics/families.h"
+#include "facade/net/client_places.h"
 #include "facade/net/upstream_connection.h"
 #include "facade/net/upstream_pool.h"
 
 namespace ficus {
 
-UpstreamStream::UpstreamStream(std::shared_ptr<Upstream> upstream, StreamEvents* events, ChunkPool& chunks)
-    : H2StreamBase(chunks), upstream_(std::move(upstream)) {
+UpstreamStream::UpstreamStream(std::shared_ptr<Upstream> upstream, StreamEvents* events, ClientPlaces* client,
+                               ChunkPool& chunks)
+    : H2StreamBase(chunks), client_(client), upstream_(std::move(upstream)) {
   events_ = events;
   body().keep(kRetryBufferBytes);
   ++upstream_->in_flight_;
+  if (client_ != nullptr) client_->take(*upstream_);
 }
 
 UpstreamStream::~UpstreamStream() {
@@ -22,7 +25,9 @@ UpstreamStream::~UpstreamStream() {
 }
 
 void UpstreamStream::uncount() noexcept {
-  if (std::exchange(counted_, false)) --upstream_->in_flight_;
+  if (!std::exchange(counted_, false)) return;
+  --upstream_->in_flight_;
+  if (client_ != nullptr) client_->release(*upstream_);
 }
 
 void UpstreamStream::set_endpoint(Balancer::EndpointId endpoint) {

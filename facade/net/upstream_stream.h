@@ -14,6 +14,7 @@
 #include "facade/base/pool.h"
 #include "facade/h2/h2_stream.h"
 #include "facade/net/balancer.h"
+#include "facade/net/client_places.h"
 
 namespace ficus {
 
@@ -54,14 +55,12 @@ class UpstreamStream
     tried_.insert(tried_.end(), endpoints.begin(), endpoints.end());
   }
 
-  const Upstream& upstream() const noexcept { return *upstream_; }
-
  private:
   friend class UpstreamConnection;
   friend class EndpointPool;
   friend class Upstream;
   friend class UpstreamPool;
-  UpstreamStream(std::shared_ptr<Upstream> upstream, StreamEvents* events, ChunkPool& chunks);
+  UpstreamStream(std::shared_ptr<Upstream> upstream, StreamEvents* events, ClientPlaces* client, ChunkPool& chunks);
   ~UpstreamStream() override;
   // Puts the stream on a connection. False: this connection can take no more.
   bool attach(UpstreamConnection& connection);
@@ -77,6 +76,7 @@ class UpstreamStream
   bool head_left_ = false;                    // it may have reached the upstream
   UpstreamConnection* connection_ = nullptr;  // valid while open()
   bool counted_ = true;                       // in upstream_->in_flight_
+  ClientPlaces* client_;                      // whose it is, while counted_; null: nobody's
   std::shared_ptr<Upstream> upstream_;
   std::shared_ptr<EndpointPool> waiting_at_;  // while it waits for a connection: keeps the queue it stands in
   unsigned attempts_ = 0;

@@ -94,7 +94,7 @@ void Worker::flush_all() {
     running_.clear();
   }
   flush_posted_ = false;
-  if (chunks_.taken_bytes() > limits_.held_bytes) relieve();
+  if (holds_too_much()) relieve();
 }
 
 void Worker::relieve() {

@@ -101,9 +101,11 @@ class Worker {
   // Ends every client stream that is still open, since the drain took too long; gives how many there were.
   std::size_t abort_streams();
   std::size_t open_streams() const;
-  // Clients' connections with calls in flight.
-  std::size_t busy_clients() const noexcept { return busy_clients_; }
-  void count_busy_client(int change) noexcept { busy_clients_ += static_cast<std::size_t>(change); }
+  // What calls hold of their clients' bytes outside chunks(): against H2Limits::held_bytes all the same.
+  void count_held(std::ptrdiff_t bytes) {
+    held_elsewhere_ += static_cast<std::size_t>(bytes);
+    if (holds_too_much()) post_flush();  // which relieves
+  }
   // Closes every client's connection now.
   void close_sessions();
   // Writes what every connection has to send, as far as the sockets take it.
@@ -116,6 +118,7 @@ class Worker {
   void flush_all();
   // Over H2Limits::held_bytes: the client that makes us hold the most goes.
   void relieve();
+  bool holds_too_much() const noexcept { return chunks_.taken_bytes() + held_elsewhere_ > limits_.held_bytes; }
 
   const unsigned index_;
   MetricsShard& metrics_;
@@ -132,7 +135,7 @@ class Worker {
   std::function<void()> count_malformed_head_;
   std::atomic<std::size_t> client_connections_{0};
   bool draining_ = false;
-  std::size_t busy_clients_ = 0;
+  std::size_t held_elsewhere_ = 0;
   std::unordered_set<std::shared_ptr<H2Session>> sessions_;
   std::vector<std::shared_ptr<H2Connection>> dirty_, flushing_;
   std::vector<std::shared_ptr<AfterFlush>> after_flush_, running_;

@@ -1,40 +1,71 @@
 #include "facade/rpc/client_waits.h"
 
 namespace ficus {
+namespace {
+
+using std::chrono::seconds;
+
+// How long a call may stand still before it gives way, where another would be refused in its place. Who sends a message
+// has it: a second is several round trips over an ocean. Who is silent between two messages, or reads an answer, may be
+// at work on it: that yields to clients with fewer calls only, and an answer that nobody takes for half a minute to
+// anyone.
+constexpr seconds kStalledMessage{1}, kSilence{5}, kSlowAnswer{5}, kStalledAnswer{30};
+
+ClientWaits::Duration message_limit(const Worker& worker) noexcept {
+  const auto timeout = worker.manners().message_timeout;
+  return timeout.count() == 0 ? ClientWaits::kNever : ClientWaits::Duration(timeout);
+}
+
+}  // namespace
+
+ClientWaits::Patience patience_with_keys(const Worker& worker) noexcept {
+  return {message_limit(worker), ClientWaits::kNever, ClientWaits::kNever};
+}
+
+UpstreamWaits::UpstreamWaits(Worker& worker) noexcept
+    : messages(worker, {message_limit(worker), kStalledMessage, kStalledMessage}),
+      silences(worker, {ClientWaits::kNever, ClientWaits::kNever, kSilence}),
+      answers(worker, {ClientWaits::kNever, kStalledAnswer, kSlowAnswer}) {}
 
 void ClientWaits::add(ClientWait& wait) {
   wait.since_ = worker_.now();
+  wait.received_at_ = wait.client().received;
   wait.moved_ = 0;
   waits_.push_back(wait);
   // Armed for the front alone; it looks on from there.
-  if (patience_.count() != 0 && !armed()) worker_.timers().arm(*this, wait.since_ + patience_);
+  if (patience_.limit != kNever && !armed()) worker_.timers().arm(*this, wait.since_ + patience_.limit);
 }
 
-bool ClientWaits::gets_on(ClientWait& wait, std::chrono::steady_clock::time_point now) {
-  const std::chrono::duration<double> seconds = now - wait.since_;
-  const bool fine = wait.held_back() || static_cast<double>(wait.moved_) >= seconds.count() * double{kBytesPerSecond};
-  if (!fine) return false;
+bool ClientWaits::gets_on(ClientWait& wait, Time now) {
+  const double due = std::chrono::duration<double>(now - wait.since_).count() * double{kBytesPerSecond};
+  const auto enough = [&] {
+    if (static_cast<double>(wait.moved_) >= due) return true;
+    const ClientWait::Client client = wait.client();
+    return static_cast<double>(client.received - wait.received_at_) >= due * static_cast<double>(client.calls);
+  };
+  if (!wait.held_back() && !enough()) return false;
   wait.end();
   add(wait);
   return true;
 }
 
 void ClientWaits::on_timer() {
-  const auto now = worker_.touch_clock();
-  while (!waits_.empty() && waits_.front().since_ + patience_ <= now) {
+  const Time now = worker_.touch_clock();
+  while (!waits_.empty() && now - waits_.front().since_ >= patience_.limit) {
     ClientWait& oldest = waits_.front();
     if (gets_on(oldest, now)) continue;
     oldest.end();
     oldest.give_up(kMessageTime);
   }
-  if (!waits_.empty()) worker_.timers().arm(*this, waits_.front().since_ + patience_);
+  if (!waits_.empty()) worker_.timers().arm(*this, waits_.front().since_ + patience_.limit);
 }
 
-bool ClientWaits::make_room(const Upstream& upstream) {
-  const auto now = worker_.now();
-  for (auto it = waits_.begin(); it != waits_.end() && it->since_ + stalled_ <= now;) {
+bool ClientWaits::make_room(std::size_t places) {
+  const Time now = worker_.now();
+  for (auto it = waits_.begin(); it != waits_.end() && now - it->since_ >= patience_.greedy;) {
     ClientWait& wait = *it++;
-    if (wait.upstream() != &upstream || gets_on(wait, now)) continue;
+    if (now - wait.since_ < patience_.stalled && wait.client().places <= places) continue;
+    if (gets_on(wait, now)) continue;
     wait.end();
     wait.give_up(kStalledCalls);
     return true;

@@ -1,12 +1,12 @@
-// Calls that wait for their client: for the rest of a message it began, or for window to bring an answer out. Each
-// holds one of its upstream's calls meanwhile, which others may want: who does not get on is ended after a time, or
-// gives way once its upstream's limit is reached. A client that is silent between two messages is none of these: long
-// streams are.
+// Calls that wait for their client: for the rest of a message it began, for its next message, or for window to bring an
+// answer out. Each holds one of its upstream's calls meanwhile, which others may want: who does not get on with a
+// message is ended after a time, and whoever stands still gives way once the upstream's limit is reached.
 // Thread: a worker's.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 #include <boost/intrusive/list.hpp>
 
@@ -15,8 +15,6 @@
 #include "facade/net/worker.h"
 
 namespace ficus {
-
-class Upstream;
 
 // As on_shutdown is told; each is a limit's name in ficus_limit_hits_total.
 inline constexpr ForcedEnd kMessageTime{"message_time", "the rest of a message did not come in time"};
@@ -27,60 +25,88 @@ inline constexpr ForcedEnd kStalledCalls{
 class ClientWait : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
  public:
   bool waiting() const noexcept { return is_linked(); }
-  // The client sent or took so many bytes.
+  // The call got on by so many bytes: the client sent or took them, or what it had sent went on to the upstream, so
+  // that it may send more.
   void moved(std::size_t bytes) noexcept { moved_ += bytes; }
   void end() noexcept {
     if (is_linked()) unlink();
   }
 
  protected:
+  struct Client {
+    std::uint64_t received;  // bytes of bodies on its connection, ever
+    std::size_t calls;       // open on its connection
+    std::size_t places;      // of them, those at the upstream that this call is at
+  };
   ClientWait() = default;
   virtual ~ClientWait() = default;
 
  private:
   friend class ClientWaits;
-  // Whose limit the call counts against; null: nobody's yet.
-  virtual const Upstream* upstream() const = 0;
+  virtual Client client() const = 0;
   // Not the client's fault now: we give it no window.
   virtual bool held_back() const = 0;
   // Ends the call.
   virtual void give_up(const ForcedEnd& why) = 0;
 
   std::chrono::steady_clock::time_point since_{};  // of the time over which moved_ counts
+  std::uint64_t received_at_ = 0;                  // Client::received then
   std::size_t moved_ = 0;
 };
 
+// Those that wait for the same.
 class ClientWaits final : private Timer {
  public:
   using Duration = std::chrono::steady_clock::duration;
   // Below this many bytes a second a client does not get on: what Kestrel asks of request and response bodies (ASP.NET
   // Core, MinRequestBodyDataRate and MinResponseDataRate). Far below any line that is of use, and it keeps who sends a
-  // byte now and then from counting as busy.
+  // byte now and then from counting as busy. A connection that receives so much for each of its calls gets on with all
+  // of them: many uploads that share a slow line take turns.
   static constexpr std::size_t kBytesPerSecond = 240;
+  static constexpr Duration kNever = Duration::max();
 
-  // A wait without progress over `patience` ends its call with kMessageTime; zero: none does. One that made none for
-  // `stalled` gives way where another call wants its place. `worker` outlives this.
-  ClientWaits(Worker& worker, Duration patience, Duration stalled) noexcept
-      : worker_(worker), patience_(patience), stalled_(stalled) {}
+  struct Patience {
+    Duration limit;    // without progress over this, a call ends with kMessageTime; kNever: none does
+    Duration stalled;  // over this, it gives way to any other
+    Duration greedy;   // over this, it gives way to a client that has fewer calls at the upstream; at most `stalled`
+  };
+  // `worker` outlives this.
+  ClientWaits(Worker& worker, const Patience& patience) noexcept : worker_(worker), patience_(patience) {}
 
   // Nothing where it waits already.
   void begin(ClientWait& wait) {
     if (!wait.waiting()) add(wait);
   }
-  // Ends the call that has waited longest, of those to this upstream that made no progress; false: there is none.
-  // Linear in the waits that are older than `stalled`, of other upstreams.
-  bool make_room(const Upstream& upstream);
+  // Ends the call that has stood still longest, for the sake of one more of a client with so many `places`; false:
+  // there is none that has to. Linear in the waits, each looked at once in patience.greedy but for those of small
+  // clients.
+  bool make_room(std::size_t places);
 
  private:
+  using Time = std::chrono::steady_clock::time_point;
   void add(ClientWait& wait);
   void on_timer() override;
   // Whether it gets on, or is held back by us. Its time starts again then.
-  bool gets_on(ClientWait& wait, std::chrono::steady_clock::time_point now);
+  bool gets_on(ClientWait& wait, Time now);
 
   Worker& worker_;
-  const Duration patience_, stalled_;
+  const Patience patience_;
   // By since_, the oldest in front.
   boost::intrusive::list<ClientWait, boost::intrusive::constant_time_size<false>> waits_;
 };
+
+// All waits of the calls at one upstream.
+struct UpstreamWaits {
+  explicit UpstreamWaits(Worker& worker) noexcept;
+  bool make_room(std::size_t places) {
+    return messages.make_room(places) || answers.make_room(places) || silences.make_room(places);
+  }
+  ClientWaits messages;  // for the rest of one
+  ClientWaits silences;  // for the next one
+  ClientWaits answers;   // for window
+};
+
+// Of calls that are at no upstream yet, since the key that says which is in a message to come.
+ClientWaits::Patience patience_with_keys(const Worker& worker) noexcept;
 
 }  // namespace ficus

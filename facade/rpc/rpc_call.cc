@@ -131,7 +131,7 @@ void RpcCall::route(std::string_view path, const HeaderBlock::Fields& fields, bo
   }
   if (!end_stream && plan_.method != kNoIndex && routes_->table->methods()[plan_.method].one_request) {
     one_request_ = true;
-    server_.message_waits().begin(message_wait_);
+    server_.key_waits().begin(message_wait_);
   }
   if (plan_.override_ignored) routes_->metrics.count_override(plan_.capability, *plan_.override_ignored);
   if (!plan_.needs_key) return decide(plan_.metadata_key, plan_.no_key);
@@ -223,11 +223,14 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
   if (plan_.kind == PlanKind::kRead && plan_.rule != kNoRule && !plan_.marked && table.rules()[plan_.rule].repeats())
     watch_read(decision);
 
-  upstream_ = open_upstream(decision.upstream);
+  const char* full = nullptr;
+  upstream_ = open_upstream(decision.upstream, full);
   if (upstream_ == nullptr) {
-    const std::string message = std::string(upstream_name()) + ": too many concurrent requests";
-    return fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, "max_concurrent_requests"}, message);
+    std::string message = std::string(upstream_name()) + ": too many concurrent requests";
+    if (full == kConnectionShare) message += ", of which this connection has its part";
+    return fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, full}, message);
   }
+  wait_at(decision.upstream);
   const auto traceparent = format_traceparent(trace_, span);
   if (repeat_ != nullptr) repeat_->read.traceparent = traceparent;
   // Moved, not copied: who borrowed from it (the plan) reads texts that the moved block still holds, and not later than
@@ -239,21 +242,47 @@ void RpcCall::begin_leg(const RouteDecision& decision) {
   if (upstream_ != nullptr && !held_.empty()) {
     if (tap_ != nullptr) tap_->on_request_data(held_);
     upstream_->send_data(held_);
-    std::string().swap(held_);
+    keep_nothing();
     if (request_ended_) upstream_->send_end();
   }
   if (request_ended_ && tap_ != nullptr) tap_->on_request_end();
 }
 
-UpstreamStream* RpcCall::open_upstream(std::uint16_t index) {
+UpstreamStream* RpcCall::open_upstream(std::uint16_t index, const char*& full) {
   const std::shared_ptr<Upstream>& upstream = routes_->primary[index];
   UpstreamPool& pool = server_.pool();
-  const std::size_t held = client_.open() ? client_.session().open_streams() : 0;
-  if (const char* limit = pool.limit_reached(*upstream, held); limit != nullptr && !server_.make_room(*upstream)) {
-    pool.count_limit(*upstream, limit);
+  ClientPlaces& places = client_.session().places();
+  full = pool.limit_reached(*upstream, places);
+  if (full != nullptr && !routes_->waits[index]->make_room(places.at(*upstream))) {
+    pool.count_limit(*upstream, full);
     return nullptr;
   }
-  return pool.open(upstream, leg_);
+  return pool.open(upstream, leg_, &places);
+}
+
+void RpcCall::wait_at(std::uint16_t upstream) {
+  if (request_ended_) return;
+  UpstreamWaits& waits = *routes_->waits[upstream];
+  if (message_wait_.waiting()) {
+    message_wait_.end();
+    waits.messages.begin(message_wait_);
+  } else {
+    silence_wait_.end();
+    waits.silences.begin(silence_wait_);
+  }
+}
+
+// Told as it is allocated, for a peer chooses how much of it is used.
+void RpcCall::keep(std::string_view bytes) {
+  const std::size_t before = held_.capacity();
+  held_.append(bytes);
+  if (held_.capacity() != before) client_.count_held(static_cast<std::ptrdiff_t>(held_.capacity() - before));
+}
+
+void RpcCall::keep_nothing() {
+  const std::size_t before = held_.capacity();
+  std::string().swap(held_);
+  if (held_.capacity() != before) client_.count_held(-static_cast<std::ptrdiff_t>(before - held_.capacity()));
 }
 
 std::string_view RpcCall::override_metadata() const {
@@ -321,7 +350,7 @@ void RpcCall::on_data(std::string_view bytes) {
     case State::kWaitingForKey:
       follow_message(bytes);
       // The window may be smaller than key_limit: what is held is given back at once, and bounded by key_limit anyway.
-      held_.append(bytes);
+      keep(bytes);
       client_.consume(bytes.size());
       credited_early_ += bytes.size();
       try_key(false);
@@ -336,17 +365,27 @@ void RpcCall::on_data(std::string_view bytes) {
 }
 
 void RpcCall::follow_message(std::string_view bytes) {
-  if (!one_request_) {
-    request_frames_.skip(bytes);
-    if (request_frames_.at_boundary()) return message_wait_.end();
-    server_.message_waits().begin(message_wait_);
-  }
   message_wait_.moved(bytes.size());
+  client_.session().count_body(bytes.size());
+  if (one_request_) return;
+  silence_wait_.moved(bytes.size());
+  request_frames_.skip(bytes);
+  const bool inside = !request_frames_.at_boundary();
+  if (state_ == State::kWaitingForKey) return inside ? server_.key_waits().begin(message_wait_) : message_wait_.end();
+  UpstreamWaits& waits = *routes_->waits[upstream_index_];
+  if (inside) {
+    silence_wait_.end();
+    waits.messages.begin(message_wait_);
+  } else {
+    message_wait_.end();
+    waits.silences.begin(silence_wait_);
+  }
 }
 
 void RpcCall::on_end(HeaderBlock* trailers) {
   request_ended_ = true;
   message_wait_.end();
+  silence_wait_.end();
   if (state_ == State::kWaitingForKey) return try_key(true);
   if (state_ != State::kRelaying) return;
   if (repeat_ != nullptr) {
@@ -370,6 +409,7 @@ void RpcCall::on_end(HeaderBlock* trailers) {
 }
 
 void RpcCall::on_request_sent(std::size_t bytes) {
+  message_wait_.moved(bytes);
   const std::size_t early = std::min(bytes, credited_early_);
   credited_early_ -= early;
   client_.consume(bytes - early);

@@ -69,10 +69,14 @@ class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Poo
   void try_key(bool request_ended);
   void decide(std::optional<KeyDigest> key, std::optional<NoKey> no_key);
   void begin_leg(const RouteDecision& decision);
-  // A stream to that upstream of the policy; null: there is no room for it (counted).
-  UpstreamStream* open_upstream(std::uint16_t index);
+  // A stream to that upstream of the policy; null: there is no room for it by the limit `full` (counted).
+  UpstreamStream* open_upstream(std::uint16_t index, const char*& full);
   // What came of the request now: whether the client is inside a message.
   void follow_message(std::string_view bytes);
+  // The call is at this upstream now: there its client is waited for.
+  void wait_at(std::uint16_t upstream);
+  void keep(std::string_view bytes);
+  void keep_nothing();
   void begin_tap(const RouteDecision& decision, const std::array<char, 16>& primary_span);
   void on_deadline();
 
@@ -153,9 +157,7 @@ class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Poo
   };
   struct Wait : ClientWait {
     explicit Wait(RpcCall& c) : call(c) {}
-    const Upstream* upstream() const override {
-      return call.upstream_ == nullptr ? nullptr : &call.upstream_->upstream();
-    }
+    Client client() const override;
     bool held_back() const override { return false; }
     void give_up(const ForcedEnd& why) override;
     RpcCall& call;
@@ -164,9 +166,9 @@ class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Poo
     using Wait::Wait;
     bool held_back() const override { return !call.client_.peer_may_send(); }
   } message_wait_{*this};
-  struct AnswerWait final : Wait {
+  struct OtherWait final : Wait {
     using Wait::Wait;
-  } answer_wait_{*this};
+  } silence_wait_{*this}, answer_wait_{*this};
   bool one_request_ = false;        // MethodEntry's: inside a message from the head to the end
   GrpcFrameReader request_frames_;  // unless one_request_
   std::unique_ptr<Repeat> repeat_;  // null: this call is never asked again

@@ -27,7 +27,8 @@ void RpcCall::on_answer_data(std::string_view bytes) {
   if (repeat_ != nullptr) release_answer();
   if (tap_ != nullptr) tap_->on_answer_data(bytes);
   client_.send_data(bytes);
-  if (client_.queued() != 0) server_.answer_waits().begin(answer_wait_);
+  silence_wait_.moved(bytes.size());
+  if (client_.queued() != 0) routes_->waits[upstream_index_]->answers.begin(answer_wait_);
 }
 
 void RpcCall::on_answer_end(HeaderBlock* trailers) {
@@ -118,13 +119,14 @@ void RpcCall::finish_answer(GrpcCode status) {
   count_end(status);
   deadline_timer_.cancel();
   message_wait_.end();
+  silence_wait_.end();
   answer_wait_.end();
   if (repeat_ != nullptr) {
     repeat_->timer.cancel();
     if (repeat_->read.fell_back)
       routes_->metrics.count_fallback(plan_.capability, status == GrpcCode::kOk ? "ok" : "failed");
   }
-  std::string().swap(held_);
+  keep_nothing();
   drop_upstream();
   tap_.reset();
 }
@@ -152,6 +154,13 @@ void RpcCall::on_closed(StreamEnd, std::uint32_t, std::string_view) {
 void RpcCall::on_shutdown(const ForcedEnd& why) {
   server_.worker().metrics().counter(families::kLimits, {why.limit}).add();
   fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, std::string(why.limit)}, "facade: " + std::string(why.message));
+}
+
+ClientWait::Client RpcCall::Wait::client() const {
+  H2Session& session = call.client_.session();
+  const std::size_t places =
+      call.upstream_index_ == kNoIndex ? 0 : session.places().at(*call.routes_->primary[call.upstream_index_]);
+  return {session.body_bytes(), session.open_streams(), places};
 }
 
 void RpcCall::Wait::give_up(const ForcedEnd& why) {

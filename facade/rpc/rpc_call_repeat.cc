@@ -174,12 +174,13 @@ void RpcCall::send_again(bool fallback) {
   ReadRepeat& read = repeat_->read;
   const RouteTable& table = *routes_->table;
   const std::uint16_t upstream = fallback ? table.capabilities()[plan_.capability].legacy_upstream : upstream_index_;
-  UpstreamStream* const next = open_upstream(upstream);
+  const char* full = nullptr;
+  UpstreamStream* const next = open_upstream(upstream, full);
   if (next == nullptr) {
     if (fallback) {
-      routes_->metrics.count_fallback(plan_.capability, "max_concurrent_requests");
+      routes_->metrics.count_fallback(plan_.capability, full);
     } else {
-      count_retry("max_concurrent_requests");
+      count_retry(full);
     }
     return pass_on_answer();
   }
@@ -189,6 +190,7 @@ void RpcCall::send_again(bool fallback) {
     read.fell_back = true;
     side_ = Side::kLegacy;
     upstream_index_ = upstream;
+    wait_at(upstream);
   } else {
     count_retry("sent");
     next->avoid({read.tried.data(), read.tried.size()});

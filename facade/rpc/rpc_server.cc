@@ -5,15 +5,6 @@
 #include "facade/rpc/rpc_call.h"
 
 namespace ficus {
-namespace {
-
-// How long a call may stand still before it gives way, where another would be refused in its place. Who sends a message
-// has it: 250 ms are two round trips over an ocean, and in each of them something comes. Who reads answers may be at
-// work on them.
-constexpr std::chrono::milliseconds kStalledMessage{250}, kStalledAnswer{5'000};
-
-}  // namespace
-
 RpcServer::RpcServer(Worker& worker, CompareQueue& compare, RpcServerOptions options, std::uint64_t random_seed)
     : worker_(worker),
       options_(std::move(options)),
@@ -24,8 +15,7 @@ RpcServer::RpcServer(Worker& worker, CompareQueue& compare, RpcServerOptions opt
       streams_(worker.metrics().gauge(families::kStreams, {"primary"})),
       own_request_seconds_(worker.metrics().histogram(families::kOwnSeconds, {"request"})),
       own_answer_seconds_(worker.metrics().histogram(families::kOwnSeconds, {"answer"})),
-      message_waits_(worker, worker.manners().message_timeout, kStalledMessage),
-      answer_waits_(worker, {}, kStalledAnswer),
+      key_waits_(worker, patience_with_keys(worker)),
       random_state_(random_seed) {
   lane_.budget.limit = share_of(options_.shadow_bytes);
   primary_pool_.set_probe_maker([](ProbeSetup setup) { return std::make_unique<HealthChecker>(std::move(setup)); });
@@ -59,15 +49,21 @@ void RpcServer::use(std::shared_ptr<const RouteTable> table, std::shared_ptr<con
 
   auto routes = std::make_shared<WorkerRoutes>(std::move(table), std::move(descriptors), worker_.metrics());
   std::map<std::string, std::shared_ptr<RetryBudget>> budgets;
+  std::map<std::string, std::shared_ptr<UpstreamWaits>> waits;
   for (const UpstreamTarget& target : targets) {
     auto& known = retry_budgets_[target.name];
     if (known == nullptr) known = std::make_shared<RetryBudget>();
     routes->retry_budgets.push_back(known);
     budgets.emplace(target.name, known);
+    auto& known_waits = waits_[target.name];
+    if (known_waits == nullptr) known_waits = std::make_shared<UpstreamWaits>(worker_);
+    routes->waits.push_back(known_waits);
+    waits.emplace(target.name, known_waits);
     routes->primary.push_back(primary_pool_.find(target.name));
     routes->shadow.push_back(shadow_pool_.find(target.name));
   }
   retry_budgets_ = std::move(budgets);
+  waits_ = std::move(waits);
   std::map<std::string, std::shared_ptr<std::size_t>> in_flight;
   for (const RuleInfo& rule : routes->table->rules()) {
     auto& known = rule_in_flight_[rule.name];

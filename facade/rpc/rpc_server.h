@@ -48,12 +48,8 @@ class RpcServer {
   // What the facade adds to a call on the way to the upstream, and on the way back.
   Histogram& own_request_seconds() noexcept { return own_request_seconds_; }
   Histogram& own_answer_seconds() noexcept { return own_answer_seconds_; }
-  ClientWaits& message_waits() noexcept { return message_waits_; }
-  ClientWaits& answer_waits() noexcept { return answer_waits_; }
-  // Ends a call to this upstream that only waits for its client, for the sake of another; false: there is none.
-  bool make_room(const Upstream& upstream) {
-    return message_waits_.make_room(upstream) || answer_waits_.make_room(upstream);
-  }
+  // Of calls that are at no upstream yet.
+  ClientWaits& key_waits() noexcept { return key_waits_; }
 
  private:
   Worker& worker_;
@@ -64,11 +60,12 @@ class RpcServer {
   Gauge& streams_;
   Histogram& own_request_seconds_;
   Histogram& own_answer_seconds_;
-  ClientWaits message_waits_, answer_waits_;
+  ClientWaits key_waits_;
   std::shared_ptr<WorkerRoutes> routes_;
   TlsContexts tls_contexts_;
   std::map<std::string, std::shared_ptr<std::size_t>> rule_in_flight_;  // by rule name
   std::map<std::string, std::shared_ptr<RetryBudget>> retry_budgets_;   // by upstream name
+  std::map<std::string, std::shared_ptr<UpstreamWaits>> waits_;         // likewise
   std::uint64_t random_state_;
 };
 

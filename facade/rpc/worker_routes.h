@@ -8,6 +8,7 @@
 #include "facade/compare/descriptor_store.h"
 #include "facade/net/upstream_pool.h"
 #include "facade/rpc/call_metrics.h"
+#include "facade/rpc/client_waits.h"
 #include "facade/rpc/retry_budget.h"
 #include "routing/route_table.h"
 
@@ -23,6 +24,7 @@ struct WorkerRoutes {
   std::vector<std::shared_ptr<Upstream>> shadow;
   std::vector<std::shared_ptr<std::size_t>> rule_in_flight;  // shadows in flight by rule, kept across policies by name
   std::vector<std::shared_ptr<RetryBudget>> retry_budgets;   // by upstream, kept across policies by name
+  std::vector<std::shared_ptr<UpstreamWaits>> waits;         // likewise
   CallMetrics metrics;
 };
 

@@ -198,6 +198,49 @@ TEST_F(SlowClientsTest, AFewConnectionsWithManyHalfSentCallsShutNobodyOut) {
   expect_others_unharmed();
 }
 
+// A stream that says nothing may be at work, but not with everybody's places.
+TEST_F(SlowClientsTest, SilentCallsGiveWayToClientsWithFewer) {
+  ASSERT_NO_FATAL_FAILURE(start({}, ", max_concurrent_requests: 16"));
+  bystander_->stop();
+  const std::size_t before = upstream_.calls();
+  const auto greedy = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(greedy);
+  ASSERT_TRUE(greedy->send_bytes(half_sent(12, {})));
+  ASSERT_TRUE(wait_until([&] { return upstream_.calls() == before + 12; }));
+  const auto small = crowd_of(4, half_sent(1, grpc_frame("one")));
+  ASSERT_TRUE(wait_until([&] { return upstream_.calls() == before + 16; }));
+  const auto channel = make_channel(ficus_->address());
+  ASSERT_TRUE(wait_until([&] { return call(channel, kPath, "m").status.ok(); }));
+  EXPECT_TRUE(counted("stalled_calls"));
+  Bystander later(ficus_->address());
+  EXPECT_TRUE(later.goes_on(20));
+  later.stop();
+  EXPECT_EQ(later.failure(), "");
+  EXPECT_GE(over(*greedy), 1u);
+  for (const auto& one : small) EXPECT_EQ(over(*one), 0u) << "it has no more than who wants its place";
+}
+
+// Each upload waits for its turn on the line longer than a message may stand still, and the connection gets on.
+TEST_F(SlowClientsTest, UploadsThatShareASlowLineTakeTurns) {
+  constexpr std::uint32_t kUploads = 30;
+  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "1s"}, ", max_concurrent_requests: 30"));
+  bystander_->stop();
+  const auto peer = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(peer);
+  ASSERT_TRUE(peer->send_bytes(half_sent(kUploads, grpc_frame(noise(4000)).substr(0, 100))));
+  ASSERT_TRUE(ficus_->wait_metric("ficus_streams", {}, kUploads));
+  const auto channel = make_channel(ficus_->address());
+  std::uint32_t turn = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - begin < std::chrono::seconds(4)) {
+    peer->send_data(2 * (turn++ % kUploads) + 1, std::string(1000, 'x'), false);
+    const UnaryReply refused = call(channel, kPath, "m");
+    ASSERT_EQ(refused.status.error_code(), grpc::StatusCode::UNAVAILABLE) << refused.status.error_message();
+    ASSERT_TRUE(stays([&] { return over(*peer) == 0; }, std::chrono::milliseconds(50))) << "after " << turn;
+  }
+  EXPECT_EQ(hits("stalled_calls") + hits("message_time"), 0);
+}
+
 // So many that each has no more than its part: then who stands still gives way, the longest standing first.
 TEST_F(SlowClientsTest, WhoStandsStillGivesWayAtAFullUpstream) {
   ASSERT_NO_FATAL_FAILURE(start({}, ", max_concurrent_requests: 20"));
@@ -260,15 +303,11 @@ TEST_F(SlowClientsTest, AnswersThatNobodyTakesGiveWay) {
   bystander_->stop();
   RawH2::Options takes_nothing;
   takes_nothing.give_window = takes_nothing.keep_data = false;
-  std::vector<std::shared_ptr<RawH2>> crowd;
-  for (int i = 0; i < 8; ++i) {
-    crowd.push_back(RawH2::connect(ficus_->address(), takes_nothing));
-    ASSERT_TRUE(crowd.back());
-    crowd.back()->open(grpc_request("/s.S/Much"), true);
-  }
-  for (const auto& one : crowd) ASSERT_TRUE(one->wait_data(1, 65535));
+  takes_nothing.connection_window = 1u << 30;
+  const auto reader = RawH2::connect(ficus_->address(), takes_nothing);
+  ASSERT_TRUE(reader);
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(reader->wait_data(reader->open(grpc_request("/s.S/Much"), true), 65535));
   const auto channel = make_channel(ficus_->address());
-  EXPECT_FALSE(call(channel, kPath, "m").status.ok()) << "all is taken, and nobody has stood still for long";
   ASSERT_TRUE(wait_until([&] { return call(channel, kPath, "m").status.ok(); }));
   EXPECT_TRUE(counted("stalled_calls"));
   Bystander later(ficus_->address());
@@ -281,6 +320,33 @@ TEST_F(SlowClientsTest, AnswersThatNobodyTakesGiveWay) {
 // ---- what a schema says
 
 class SlowUnaryTest : public TwoSidedTest {};
+
+// Calls whose side hangs on a key in a message that does not come whole: what they hold counts as any other bytes.
+TEST_F(SlowUnaryTest, RequestsThatWaitForTheirKeyHoldNoMoreThanTheyMay) {
+  start(parts(), {.flags = {"--max-held-bytes", "4MiB"}});
+  const auto peer = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(peer);
+  const std::string most = grpc_frame(get_policy_request("P-1", 60'000)).substr(0, 50'000);
+  for (int i = 0; i < 200 && !peer->state().closed; ++i) {
+    peer->send_data(peer->open(grpc_request(method("GetPolicy"), {{"x-tenant-id", "pilot"}})), most, false,
+                    std::chrono::milliseconds(200));
+  }
+  ASSERT_TRUE(peer->wait_closed());
+  ASSERT_FALSE(peer->state().goaways.empty());
+  EXPECT_EQ(peer->state().goaways.back().debug, "held_bytes");
+  EXPECT_TRUE(ficus_->wait_metric("ficus_limit_hits_total", {{"limit", "held_bytes"}}, 1));
+  EXPECT_LT(peer->state().opened.size(), 200u);
+  // It is given back: others may hold as much again.
+  for (int round = 0; round < 3; ++round) {
+    const auto other = RawH2::connect(ficus_->address());
+    ASSERT_TRUE(other);
+    for (int i = 0; i < 40; ++i) {
+      other->send_data(other->open(grpc_request(method("GetPolicy"), {{"x-tenant-id", "pilot"}})), most, false);
+    }
+    EXPECT_TRUE(get("pilot", "P-2").status.ok());
+    EXPECT_FALSE(other->state().closed) << "2 MB are within the limit";
+  }
+}
 
 TEST_F(SlowUnaryTest, ARequestOfOneMessageIsToEndInTime) {
   start(parts(), {.flags = {"--message-timeout", "300ms"}});
