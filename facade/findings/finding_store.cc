@@ -215,9 +215,10 @@ struct FindingStore::Impl {
   void write_until_stopped() {
     ::pthread_setname_np(::pthread_self(), "ficus-findings");
     std::unique_lock lock(mutex);
+    if (database == nullptr) commit_or_count();  // nobody was quicker to ask: opens it, and health() is true soon
     while (!stopping) {
-      commit_or_count();
       wake.wait_for(lock, options.commit_every, [this] { return stopping; });
+      if (!stopping) commit_or_count();  // stop() does the last one
     }
   }
 

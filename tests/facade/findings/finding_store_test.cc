@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -219,6 +220,29 @@ TEST_F(FindingStoreTest, ADamagedFileIsSaidLeftAloneAndFindingsGoOnInMemory) {
   EXPECT_EQ(detail->finding.acknowledgement->by, "maria");
   EXPECT_EQ(detail->tenants.names.at(0).name, "acme");
   EXPECT_EQ(detail->examples.size(), 1u);
+}
+
+// In a child, since the superuser may write everywhere.
+TEST_F(FindingStoreTest, ADirectoryThatMayNotBeWrittenLeavesFindingsInMemory) {
+  std::filesystem::create_directories(options_.directory);
+  ASSERT_EQ(::chmod(folder_.c_str(), 0755), 0);
+  ASSERT_EQ(::chmod(options_.directory.c_str(), 0555), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    if (::geteuid() == 0 && ::setuid(kNobody) != 0) ::_exit(2);
+    Metrics metrics;
+    FindingStore store(options_, metrics, [this] { return now_.load(); });
+    store.add(trace("a"));
+    const bool kept = paths(store.list({})) == std::vector<std::string>{"a"};
+    const FindingHealth health = store.health();
+    const bool said = !health.ok && health.in_memory && health.text.find("Permission denied") != std::string::npos;
+    ::_exit(kept && said ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(FindingStoreTest, WhatWasInMemoryIsAddedToWhatTheFileHas) {
