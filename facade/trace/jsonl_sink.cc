@@ -10,13 +10,13 @@
 #include <utility>
 
 #include <fcntl.h>
-#include <google/protobuf/util/json_util.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "facade/base/log.h"
 #include "facade/metrics/families.h"
+#include "facade/trace/trace_json.h"
 
 namespace ficus {
 
@@ -225,14 +225,14 @@ Result<std::unique_ptr<JsonlSink>, std::string> JsonlSink::open(JsonlSinkOptions
 
 void JsonlSink::write(const ficus::trace::v1::MismatchTrace& trace) {
   try {
-    std::string line;
-    if (!google::protobuf::util::MessageToJsonString(trace, &line).ok()) {
+    std::optional<std::string> line = trace_json(trace);
+    if (!line) {
       const std::lock_guard lock(impl_->mutex);
       impl_->drop("unprintable", 0);
       return;
     }
-    line += '\n';
-    impl_->write_line(line);
+    *line += '\n';
+    impl_->write_line(*line);
   } catch (const std::exception& e) {  // out of memory
     impl_->shard.counter(families::kTraces, {"dropped", "io_error"}).add();
     log_event(LogLevel::kError, "mismatch_traces_dropped", e.what());

@@ -95,12 +95,14 @@ Redactor::Redactor(const Key& key) : key_(key) {}
 Redactor Redactor::ephemeral() { return Redactor(random_key()); }
 
 Result<Redactor, std::string> Redactor::open_key_file(const std::string& path) {
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) {
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
     if (std::string error = make_key_file(path); !error.empty()) return fail(std::move(error));
-    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   }
-  const FileDescriptor file(fd);
+  return read_key_file(path);
+}
+
+Result<Redactor, std::string> Redactor::read_key_file(const std::string& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return fail("cannot open the key file " + path + ": " + error_text(errno));
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) return fail("cannot open the key file " + path + ": " + error_text(errno));

@@ -19,6 +19,8 @@ class Redactor {
   // Reads the key file (64 hex digits and a newline), or makes it with mode 0600 if it does not exist (O_EXCL; two
   // processes that start together agree on one). Error: a sentence: unreadable, wrong length, readable by others.
   static Result<Redactor, std::string> open_key_file(const std::string& path);
+  // The same of a file that is there: whoever wants hashes that join with another process's must not get a new key.
+  static Result<Redactor, std::string> read_key_file(const std::string& path);
   // A key of this process's life only: hashes cannot be joined across restarts; the log says so at start.
   static Redactor ephemeral();
 

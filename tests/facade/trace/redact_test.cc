@@ -121,6 +121,20 @@ TEST_F(KeyFileTest, FileThatIsNoKeyIsRefusedWithASentence) {
   }
 }
 
+TEST_F(KeyFileTest, ReadingMakesNoFile) {
+  const auto absent = Redactor::read_key_file(path());
+  ASSERT_FALSE(absent.has_value());
+  EXPECT_THAT(absent.error(), HasSubstr("No such file or directory"));
+  EXPECT_THAT(absent.error(), HasSubstr(path()));
+  EXPECT_FALSE(std::filesystem::exists(path()));
+
+  const auto made = Redactor::open_key_file(path());
+  ASSERT_TRUE(made.has_value()) << made.error();
+  const auto read = Redactor::read_key_file(path());
+  ASSERT_TRUE(read.has_value()) << read.error();
+  EXPECT_EQ(read->hashed("string", "x"), made->hashed("string", "x"));
+}
+
 TEST_F(KeyFileTest, FolderThatIsNotThereIsNamed) {
   const auto got = Redactor::open_key_file(folder_ + "/none/redact.key");
   ASSERT_FALSE(got.has_value());
