@@ -15,8 +15,10 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", FICUS_VERSION);
   ficus::CommandContext context{std::cout, std::cerr, ficus::wants_colour(STDOUT_FILENO), ficus::utc_today()};
   context.judge_tls = ficus::judge_upstream_tls;
+  context.in = &std::cin;
   ficus::add_serve_command(app, context);
   ficus::add_check_command(app, context);
   ficus::add_explain_command(app, context);
+  ficus::add_compare_command(app, context);
   return ficus::run_command_line(app, argc, argv, context);
 }

@@ -16,6 +16,7 @@ namespace ficus {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitProblems = 1;  // the policy has errors
 inline constexpr int kExitUsage = 2;     // wrong arguments, or the file cannot be read
+inline constexpr int kExitNoVerdict = 3;  // `compare`: the answers cannot be compared
 
 struct CommandContext {
   std::ostream& out;
@@ -24,12 +25,15 @@ struct CommandContext {
   Date today;           // UTC; --today stands in for it
   int exit_code = kExitOk;
   TlsJudge judge_tls;   // for LoadOptions, so that cli/ need not know TLS
+  std::istream* in = nullptr;  // what a file called `-` is read from; null: it is empty
 };
 
 // `ficus check FILE...`: every diagnostic of every file.
 void add_check_command(CLI::App& app, CommandContext& context);
 // `ficus explain FILE --method M ...`: where one call would go, and why.
 void add_explain_command(CLI::App& app, CommandContext& context);
+// `ficus compare LEGACY NEW --policy P --method M ...`: the verdict on two answers, without any traffic.
+void add_compare_command(CLI::App& app, CommandContext& context);
 
 // Parses the arguments, which runs the command they name, and returns the exit code: kExitUsage for wrong arguments,
 // kExitOk after --help, else context.exit_code. `app` has all its commands.

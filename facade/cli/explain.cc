@@ -6,6 +6,7 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "facade/cli/cli.h"
@@ -13,7 +14,6 @@
 #include "facade/cli/flag_values.h"
 #include "facade/cli/output.h"
 #include "routing/peer_san.h"
-#include "routing/rpc_path.h"
 
 namespace ficus {
 namespace {
@@ -27,15 +27,10 @@ struct ExplainArguments {
   bool json = false;
 };
 
-// As grpcurl and Envoy's logs write it: with or without the leading slash.
 void read_method(const std::string& text, ExplainedCall& call) {
-  const std::string path = text.starts_with('/') ? text : "/" + text;
-  const auto parsed = parse_rpc_path(path);
-  if (!parsed) {
-    throw_wrong_value("--method", text, {"pkg.Service/Method, with or without a leading slash", ""});
-  }
-  call.service = parsed->service;
-  call.method = parsed->method;
+  auto read = read_flag_method(text);
+  if (!read) throw_wrong_value("--method", text, read.error());
+  std::tie(call.service, call.method) = *std::move(read);
 }
 
 void read_metadata(const std::string& text, ExplainedCall& call) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "routing/rpc_path.h"
 #include "routing/spelling.h"
 
 namespace ficus {
@@ -210,6 +211,13 @@ FlagValue<std::size_t> read_flag_word(std::string_view text, const std::vector<s
   const auto found = std::find(words.begin(), words.end(), text);
   if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
   return fail(WrongValue{list_of(words), did_you_mean(lower(text), words)});
+}
+
+FlagValue<std::pair<std::string, std::string>> read_flag_method(std::string_view text) {
+  const std::string path = text.starts_with('/') ? std::string(text) : '/' + std::string(text);
+  const auto parsed = parse_rpc_path(path);
+  if (!parsed) return fail(WrongValue{"pkg.Service/Method, with or without a leading slash", ""});
+  return std::pair(std::string(parsed->service), std::string(parsed->method));
 }
 
 CLI::Option* add_time_flag(CLI::App& command, const std::string& name, milliseconds& to, const std::string& what,

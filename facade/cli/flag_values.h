@@ -46,6 +46,9 @@ FlagValue<std::uint64_t> read_flag_count(std::string_view text, std::uint64_t mi
 // One of `words` as it is written there: its index. Precondition: there are words.
 FlagValue<std::size_t> read_flag_word(std::string_view text, const std::vector<std::string_view>& words);
 
+// Service and method, as grpcurl and Envoy's logs write them: with or without the leading slash.
+FlagValue<std::pair<std::string, std::string>> read_flag_method(std::string_view text);
+
 // ---- flags ----
 // Each adds a flag whose default, shown in --help, is what stands in `to`. `to` outlives the parsing.
 CLI::Option* add_time_flag(CLI::App& command, const std::string& name, std::chrono::milliseconds& to,

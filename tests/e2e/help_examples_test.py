@@ -5,7 +5,7 @@
 
 Every command that `ficus --help` lists has at least one example: a line of "Examples:" that begins with `ficus`, and those
 that a backslash joins to it. Each is run by bash, as it stands, in a directory with copies of what examples name (policies/,
-p.yaml, certificates). Those of `check` and `explain` must end with 0. Those of `serve` must come to serve and, after SIGTERM,
+p.yaml, certificates, answers, a key). It must end with 0, or with N where a remark says `# exit N`. Those of `serve` must come to serve and, after SIGTERM,
 end with 0; only the addresses' ports are changed to 0, --admin is added where it is missing, and /run/ficus becomes a
 directory of the test's own: an example must not need a free port 8080 or root.
 """
@@ -53,6 +53,12 @@ def examples_of(help_text):
     return examples
 
 
+def exit_code_of(example):
+    """What a remark says the example ends with."""
+    said = re.findall(r"#.*\bexit (\d+)\b", example)
+    return int(said[-1]) if said else 0
+
+
 def on_any_machine(example, run_dir):
     """An example of `serve` that needs no port of its own and no /run/ficus."""
     changed = re.sub(r"(?<=[ =])[\d.]+:\d+", "127.0.0.1:0", example).replace("/run/ficus/", f"{run_dir}/")
@@ -73,6 +79,31 @@ def make_certificates(directory):
     shutil.copy(directory / "server.pem", directory / "clients-ca.pem")
 
 
+# What GetPolicy answers. `new` differs from `legacy` in what the example policy ignores, `repriced` in the premium too.
+LEGACY_ANSWER = """policy {
+  policy_number: "P-0001234" holder { full_name: "Ada Lovelace" email: "ada@example.org" } product: "home"
+  status: POLICY_STATUS_IN_FORCE premium { currency: "EUR" amount: 42000 }
+  endorsements { endorsement_id: "E-1" kind: "address" } endorsements { endorsement_id: "E-2" kind: "driver" }
+  updated_at { seconds: 1767225600 } }"""
+ANSWERS = {
+    "legacy": LEGACY_ANSWER,
+    "new": LEGACY_ANSWER.replace("1767225600", "1767225601"),
+    "repriced": LEGACY_ANSWER.replace("amount: 42000", "amount: 43050").replace("1767225600", "1767225601"),
+}
+
+
+def make_answers(directory):
+    """NAME.bin, a bare message, and NAME.grpc, the same in gRPC's frame; and a key file as serve makes it."""
+    for name, text in ANSWERS.items():
+        message = subprocess.run(["protoc", f"--proto_path={ROOT / 'proto'}", "--encode=insurance.policy.v1.GetPolicyResponse",
+                                  "insurance/policy/v1/policy_service.proto"], input=text.encode(), check=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT_SECONDS).stdout
+        (directory / f"{name}.bin").write_bytes(message)
+        (directory / f"{name}.grpc").write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
+    (directory / "redact.key").write_text("0123456789abcdef" * 4 + "\n", encoding="ascii")
+    (directory / "redact.key").chmod(0o600)
+
+
 class Place:
     """A directory where examples find what they name; removed by the test."""
 
@@ -86,6 +117,7 @@ class Place:
         shutil.copytree(ROOT / "policies", self.path / "policies")
         shutil.copy(self.path / "policies" / "first-step.yaml", self.path / "p.yaml")
         make_certificates(self.path)
+        make_answers(self.path)
 
     def run(self, script):
         """(exit code, all it printed)"""
@@ -139,6 +171,12 @@ class ReaderTest(unittest.TestCase):
             with self.subTest(name), self.assertRaises(ValueError):
                 examples_of(text)
 
+    def test_a_remark_may_say_another_exit_code(self):
+        self.assertEqual(exit_code_of("ficus a --b"), 0)
+        self.assertEqual(exit_code_of("ficus a --exit 1"), 0)
+        self.assertEqual(exit_code_of("ficus a \\\n  --b   # exit 3, for want of --c"), 3)
+        self.assertEqual(exit_code_of("ficus a   # a mismatch: exit 1"), 1)
+
     def test_only_ports_and_paths_that_a_machine_may_lack_are_changed(self):
         self.assertEqual(on_any_machine("ficus serve --policy p --listen 10.0.0.1:8080 --takeover /run/ficus/t.sock", "/r"),
                          "ficus serve --admin 127.0.0.1:0 --policy p --listen 127.0.0.1:0 --takeover /r/t.sock")
@@ -180,7 +218,7 @@ class HelpExamplesTest(unittest.TestCase):
         cls.commands = {name: help_of(name) for name in commands_of(help_of())}
 
     def test_the_commands_are_there(self):
-        self.assertLessEqual({"serve", "check", "explain"}, set(self.commands))
+        self.assertLessEqual({"serve", "check", "explain", "compare"}, set(self.commands))
 
     def test_every_example_runs(self):
         for command, text in self.commands.items():
@@ -195,7 +233,7 @@ class HelpExamplesTest(unittest.TestCase):
                         self.assertEqual("TLS 127.0.0.1:" in serving, "--tls-listen" in example, serving)
                     else:
                         code, said = place.run(example)
-                        self.assertEqual(code, 0, f"{example}\n{said}")
+                        self.assertEqual(code, exit_code_of(example), f"{example}\n{said}")
 
     def test_serve_shows_cleartext_tls_and_a_takeover(self):
         examples = "\n".join(examples_of(self.commands["serve"]))

@@ -40,14 +40,17 @@ class CliTest : public ::testing::Test {
   // The demo's schema beside the policies, as "insurance.pb".
   void add_schema() { std::filesystem::copy_file(FICUS_INSURANCE_PB, dir_ / "insurance.pb"); }
 
-  static CommandResult run(const std::vector<std::string>& arguments, bool colour = false) {
+  static CommandResult run(const std::vector<std::string>& arguments, bool colour = false, std::string in = {}) {
     using namespace std::chrono_literals;
     std::ostringstream out, err;
+    std::istringstream stdin_stream(std::move(in));
     CommandContext context{out, err, colour, 2026y / 6 / 15};
+    context.in = &stdin_stream;
     CLI::App app("test", "ficus");
     app.require_subcommand(1);
     add_check_command(app, context);
     add_explain_command(app, context);
+    add_compare_command(app, context);
     std::vector<const char*> argv{"ficus"};
     for (const std::string& argument : arguments) argv.push_back(argument.c_str());
     const int exit_code = run_command_line(app, static_cast<int>(argv.size()), argv.data(), context);
