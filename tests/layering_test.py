@@ -45,7 +45,7 @@ THIRD_PARTY = [
     (r"yaml-cpp/", {"routing"}),
     (r"boost/beast", {"facade/control"}),
     (r"boost/asio", {"facade/net", "facade/control", "facade"}),
-    (r"google/protobuf|.*\.pb\.h$", {"facade/compare", "facade/trace", "facade/shadow", "facade/findings"}),
+    (r"google/protobuf|.*\.pb\.h$", {"facade/compare", "facade/trace", "facade/shadow", "facade/findings", "facade/cli"}),
     (r"sqlite3\.h$", {"facade/findings"}),
     (r"grpcpp|grpc/|.*\.grpc\.pb\.h$", {"facade/control"}),
     (r"prometheus/", {"facade/metrics"}),

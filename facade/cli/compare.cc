@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include <google/protobuf/stubs/logging.h>
+
 #include "facade/cli/answer_file.h"
 #include "facade/cli/cli.h"
 #include "facade/cli/comparison_print.h"
@@ -155,6 +157,8 @@ void print(const CompareArguments& arguments, const Comparison& comparison, cons
 }
 
 int run_compare(const CompareArguments& arguments, CommandContext& context) {
+  // protobuf complains on stderr of every invalid UTF-8 string that it parses. The verdict says what is wrong.
+  google::protobuf::SetLogHandler(nullptr);
   CompareJob job;
   auto method = read_flag_method(arguments.method);
   if (!method) throw_wrong_value("--method", arguments.method, method.error());

@@ -343,6 +343,14 @@ TEST_F(CompareCommandTest, PolicyThatCannotBeUsedIsRefused) {
   expect_refused(against(kBase), "absent.yaml");
 }
 
+TEST_F(CompareCommandTest, TextThatIsNotUtf8IsNoVerdictAndProtobufSaysNothingOfIt) {
+  testing::internal::CaptureStderr();
+  const auto result = compare(legacy_, write("new.bin", "\x0a\x03\x0a\x01\xff"));
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_TRUE(holds(result.out, "incomparable: undecodable\n")) << result.out;
+}
+
 TEST_F(CompareCommandTest, FileNamesCannotWriteToTheTerminal) {
   const auto result = compare(path("a\033[2J.bin"), legacy_);
   EXPECT_EQ(result.exit_code, 2);
