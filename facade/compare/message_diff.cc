@@ -114,8 +114,16 @@ void MessageDiff::any(const OpenedAny& legacy, const OpenedAny& fresh, const Mes
   if (legacy.payload != nullptr && fresh.payload != nullptr) {
     const PathCursor::Payload inside(cursor_);
     messages(*legacy.payload, *fresh.payload, out);
-  } else {
+  } else if (legacy.payload == nullptr && fresh.payload == nullptr) {
     field(legacy_any, fresh_any, type->FindFieldByNumber(2), out);
+  } else {
+    // One has fields and the other only bytes. No rule about what is below can make them alike: ignoring `value` would
+    // make the bytes alike to every payload, and those not alike to one another.
+    const bool plain = plain_here();
+    report(DifferenceKind::kType, severity_here(), plain, out, [&](RawValue& in_legacy, RawValue& in_new) {
+      in_legacy = raw_value(legacy_any, kSingular, type->FindFieldByNumber(2), plain);
+      in_new = raw_value(fresh_any, kSingular, type->FindFieldByNumber(2), plain);
+    });
   }
 }
 
