@@ -33,15 +33,21 @@ function(ficus_executable name)
   target_link_libraries(${name} PRIVATE ficus_options ${ARG_DEPS})
 endfunction()
 
-# ficus_test(NAME LABEL unit|property|e2e|fuzz|fault|bench SOURCES ... DEPS ... [TIMEOUT seconds] [ARGS ...]):
-# a GoogleTest program; each of its tests is a ctest of its own, killed after TIMEOUT (60 s at most).
+# ficus_test(NAME LABEL unit|property|e2e|fuzz|fault|bench SOURCES ... DEPS ... [TIMEOUT seconds] [ARGS ...] [WHOLE]):
+# a GoogleTest program; each of its tests is a ctest of its own, killed after TIMEOUT (60 s at most). WHOLE: the program is
+# one ctest, for hundreds of tests that take less time than a process.
 function(ficus_test name)
-  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;DEPS;ENV" ${ARGN})
+  cmake_parse_arguments(ARG "WHOLE" "LABEL;TIMEOUT" "SOURCES;DEPS;ENV" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ficus_options ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  if(ARG_WHOLE)
+    add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+    set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${ARG_ENV}")
+    return()
+  endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${ARG_ENV}")
 endfunction()

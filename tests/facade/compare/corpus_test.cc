@@ -304,7 +304,6 @@ void CorpusTest::each_answer_matches_itself() const {
   }
 }
 
-// One test a case: each is a process of its own under CTest.
 TEST_P(CorpusTest, HoldsWhicheverWayItIsAsked) {
   {
     SCOPED_TRACE("as written");

@@ -35,6 +35,7 @@ class ByteChoices {
 // themselves, with fields f1, f2, ... of every kind there is: scalars, enums, messages, groups, maps, Any, oneofs,
 // `optional`, lists, extensions, defaults. Never null.
 std::shared_ptr<const DescriptorStore> schema_of(ByteChoices& choices);
+inline constexpr int kSchemaMaxFields = 6;  // of a message
 inline constexpr std::string_view kSchemaService = "r.S";
 inline constexpr std::string_view kSchemaMethod = "Get";
 
