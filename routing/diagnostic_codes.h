@@ -53,6 +53,7 @@ struct DiagnosticCode {
   X(kDuplicateName, "P039", "Two rules or two tests have one name.")                                                 \
   X(kBadHostName, "P040", "Not a host name or an address.")                                                          \
   X(kBadPeerSan, "P041", "Not a pattern of a SAN: printable text without spaces that holds one '*' and is not only it.") \
+  X(kBadDecimal, "P042", "Not a number: digits, and a point and decimals where it has any.")                         \
   X(kMoreDiagnostics, "P099", "There are more diagnostics than are listed.")                                         \
   X(kListedTwice, "W001", "The list holds the value twice.")
 
@@ -100,6 +101,9 @@ struct DiagnosticCode {
   X(kDataSidesSwapped, "P146", "Capabilities of one `data` call an upstream legacy here and new there.")              \
   X(kNoSuchPath, "P150", "No read of the capability has such a field in its response.")                              \
   X(kNotRepeated, "P151", "The field is not repeated, so it has no order.")                                          \
+  X(kBadKeyOfList, "P152", "The list's entries have no such field, or it is not a single value.")                    \
+  X(kNotMeasured, "P153", "The field is not a number, or for a window not a Timestamp or Duration.")                 \
+  X(kUnknownComparedMethod, "P154", "compare.methods names a method that is no read of the capability.")             \
   X(kTestFails, "P160", "A test of the policy fails.")                                                               \
   X(kTestRefused, "P161", "The call of a test is refused, and the test does not expect it.")                         \
   X(kEpochMustGrow, "P170", "The policy moves owners of writes, and its ownership_epoch is not one higher.")         \

@@ -44,6 +44,11 @@ struct KeyPath {
   bool operator==(const KeyPath&) const = default;
 };
 
+enum class Measure : std::uint8_t {
+  kNumber,  // integers, float, double; neither bool nor enum
+  kTime,    // google.protobuf.Timestamp, google.protobuf.Duration
+};
+
 class MethodCatalog {
  public:
   virtual ~MethodCatalog() = default;
@@ -62,6 +67,12 @@ class MethodCatalog {
   // The field a pattern without wildcards names must be repeated (for `unordered`); true where any match is.
   virtual bool response_has_repeated(std::string_view service, std::string_view method,
                                      const PathPattern& pattern) const = 0;
+  // Likewise it must be a repeated field of messages that have a singular scalar field `by` (for `keyed`).
+  virtual bool response_has_keyed(std::string_view service, std::string_view method, const PathPattern& pattern,
+                                  std::string_view by) const = 0;
+  // Likewise it must be of that measure, alone, in a list or as a map's value (for `tolerance`).
+  virtual bool response_has_measure(std::string_view service, std::string_view method, const PathPattern& pattern,
+                                    Measure measure) const = 0;
 };
 
 }  // namespace ficus

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "routing/diagnostic.h"
@@ -156,14 +157,74 @@ struct PathRule : MarkedBase {
   bool operator==(const PathRule&) const = default;
 };
 
-struct CompareSpec : MarkedBase {
+// Entries of a repeated field belong together where this field of theirs is the same.
+struct KeyedRule : PathRule {
+  Text by;  // one field name
+  bool operator==(const KeyedRule&) const = default;
+};
+
+// How far apart two values may be: exactly one of the three.
+struct ToleranceRule : PathRule {
+  std::optional<At<double>> absolute;                   // of numbers; above 0
+  std::optional<At<double>> relative;                   // of the larger of the two; above 0, below 1
+  std::optional<At<std::chrono::milliseconds>> window;  // of google.protobuf.Timestamp and Duration
+  bool operator==(const ToleranceRule&) const = default;
+};
+inline constexpr double kLargestAbsoluteTolerance = 1e15;
+inline constexpr std::chrono::hours kLongestToleranceWindow{24 * 7};
+
+// How much slower than legacy new may answer; where both are given, both must be exceeded.
+struct LatencyRule : MarkedBase {
+  std::optional<At<std::chrono::milliseconds>> absolute;
+  std::optional<At<double>> relative;  // of legacy's latency: 0.5 is half as long again; above 0
+  bool operator==(const LatencyRule&) const = default;
+};
+
+// What may be said of a capability, and of one of its methods.
+struct CompareRules : MarkedBase {
   std::vector<PathRule> ignore;
   std::vector<PathRule> unordered;
+  std::vector<KeyedRule> keyed;
+  std::vector<ToleranceRule> tolerance;
   std::vector<PathRule> critical, major, minor;  // severity
   std::vector<PathRule> plain, redact;
+  std::vector<Text> metadata;  // of responses: names, lower case; compared beside the messages
+  std::optional<LatencyRule> latency;
+  bool operator==(const CompareRules&) const = default;
+
+  // Calls `each` with every list of paths and its place below `compare` ("severity.critical").
+  template <class Each>
+  void each_list(Each&& each) const {
+    each("ignore", ignore);
+    each("unordered", unordered);
+    each("keyed", keyed);
+    each("tolerance", tolerance);
+    each("severity.critical", critical);
+    each("severity.major", major);
+    each("severity.minor", minor);
+    each("plain", plain);
+    each("redact", redact);
+  }
+};
+
+struct CompareSpec : CompareRules {
   bool values_plain = false;           // values: plain
   bool absent_equals_default = true;
+  // Rules of one method, in addition; its latency stands instead of the capability's.
+  struct PerMethod : CompareRules {
+    Text method;  // short name
+    bool operator==(const PerMethod&) const = default;
+  };
+  std::vector<PerMethod> methods;
   bool operator==(const CompareSpec&) const = default;
+
+  // Null: the method has no rules of its own. `method`: short name.
+  const PerMethod* of_method(std::string_view method) const noexcept {
+    for (const PerMethod& one : methods) {
+      if (one.method.value == method) return &one;
+    }
+    return nullptr;
+  }
 };
 
 // A method as a capability names it: service resolved, `*` kept.

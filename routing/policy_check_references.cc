@@ -248,18 +248,18 @@ void check_expiry(const CheckInput& input, Report& report) {
             capability.overrides->contact);
     }
     if (!capability.compare) continue;
-    const CompareSpec& compare = *capability.compare;
-    const std::pair<const char*, const std::vector<PathRule>*> lists[] = {
-        {"ignore", &compare.ignore},           {"unordered", &compare.unordered},
-        {"severity.critical", &compare.critical}, {"severity.major", &compare.major},
-        {"severity.minor", &compare.minor},    {"plain", &compare.plain},
-        {"redact", &compare.redact}};
-    for (const auto& [list, paths] : lists) {
-      for (std::size_t i = 0; i < paths->size(); ++i) {
-        const PathRule& path = (*paths)[i];
-        judge(path.until, std::string(list) + " of " + path.path.text(),
-              yaml_path(capability) + ".compare." + item_path(list, i) + ".until", path.contact);
-      }
+    const auto judge_rules = [&](const CompareRules& rules, const std::string& where) {
+      rules.each_list([&](const char* list, const auto& paths) {
+        for (std::size_t i = 0; i < paths.size(); ++i) {
+          judge(paths[i].until, std::string(list) + " of " + paths[i].path.text(),
+                where + '.' + item_path(list, i) + ".until", paths[i].contact);
+        }
+      });
+    };
+    const std::string where = yaml_path(capability) + ".compare";
+    judge_rules(*capability.compare, where);
+    for (const CompareSpec::PerMethod& method : capability.compare->methods) {
+      judge_rules(method, where + ".methods." + method.method.value);
     }
   }
 }

@@ -117,6 +117,124 @@ std::vector<std::pair<std::string, std::string>> described_reads(const Capabilit
   return reads;
 }
 
+// Fits what is said of paths to the responses of the reads that it is said of.
+class CompareCheck {
+ public:
+  CompareCheck(const CheckInput& input, const CapabilitySpec& capability, const MethodIndex& methods, Report& report)
+      : catalog_(input.catalog), capability_(capability), report_(report) {
+    if (catalog_ != nullptr) reads_ = described_reads(capability, methods, *catalog_);
+  }
+
+  void run() {
+    const std::string where = yaml_path(capability_) + ".compare";
+    judge_rules(*capability_.compare, where, reads_);
+    for (const CompareSpec::PerMethod& rules : capability_.compare->methods) judge_method(rules, where);
+  }
+
+ private:
+  using Read = std::pair<std::string, std::string>;  // service, method
+
+  void judge_method(const CompareSpec::PerMethod& rules, const std::string& where) {
+    const std::string& name = rules.method.value;
+    const std::string path = where + ".methods." + name;
+    std::vector<std::string_view> known;
+    bool star = false;
+    for (const MethodRef& ref : capability_.reads) {
+      known.push_back(ref.method);
+      star = star || ref.star();
+    }
+    std::vector<Read> its_own;
+    for (const Read& read : reads_) {
+      known.push_back(read.second);
+      if (read.second == name) its_own.push_back(read);
+    }
+    const bool named = std::count(known.begin(), known.end(), name) != 0;
+    if (!named && !(star && catalog_ == nullptr)) {
+      report_.error(codes::kUnknownComparedMethod, rules.method.mark, path,
+                    "capability \"" + capability_.name.value + "\" has no read " + in_quotes(name),
+                    did_you_mean(name, known));
+      return;
+    }
+    judge_rules(rules, path, its_own);
+  }
+
+  void judge_rules(const CompareRules& rules, const std::string& where, const std::vector<Read>& reads) {
+    if (catalog_ == nullptr) return;
+    if (reads.empty() && !capability_.reads.empty()) return;  // its methods are unknown, and that is said already
+    rules.each_list([&](const char* list, const auto& paths) {
+      for (std::size_t i = 0; i < paths.size(); ++i) {
+        const std::string path = where + '.' + item_path(list, i);
+        if (!any(reads, [&](const Read& r) { return catalog_->response_has(r.first, r.second, paths[i].path); })) {
+          no_such_path(paths[i], path, reads);
+        } else if (std::string_view(list) == "unordered") {
+          judge_list(paths[i], path, reads);
+        } else {
+          judge(paths[i], path, reads);
+        }
+      }
+    });
+  }
+
+  void judge(const PathRule&, const std::string&, const std::vector<Read>&) {}
+
+  bool judge_list(const PathRule& rule, const std::string& path, const std::vector<Read>& reads) {
+    if (any(reads, [&](const Read& r) { return catalog_->response_has_repeated(r.first, r.second, rule.path); })) {
+      return true;
+    }
+    report_.error(codes::kNotRepeated, rule.mark, path,
+                  in_quotes(rule.path.text()) + " is not a repeated field, so it has no order",
+                  "name the repeated field itself");
+    return false;
+  }
+
+  void judge(const KeyedRule& rule, const std::string& path, const std::vector<Read>& reads) {
+    if (!judge_list(rule, path, reads)) return;
+    const std::string& by = rule.by.value;
+    if (any(reads, [&](const Read& r) { return catalog_->response_has_keyed(r.first, r.second, rule.path, by); })) {
+      return;
+    }
+    report_.error(codes::kBadKeyOfList, rule.by.mark, path + ".by",
+                  "the entries of " + in_quotes(rule.path.text()) + " have no single value " + in_quotes(by),
+                  "name a string, number, bool or enum of the entries themselves, not repeated");
+  }
+
+  void judge(const ToleranceRule& rule, const std::string& path, const std::vector<Read>& reads) {
+    const Measure measure = rule.window ? Measure::kTime : Measure::kNumber;
+    if (any(reads, [&](const Read& r) {
+          return catalog_->response_has_measure(r.first, r.second, rule.path, measure);
+        })) {
+      return;
+    }
+    report_.error(codes::kNotMeasured, rule.mark, path,
+                  in_quotes(rule.path.text()) + (rule.window ? " is neither a google.protobuf.Timestamp nor a Duration"
+                                                             : " is not a number"),
+                  rule.window ? "numbers take `absolute` or `relative`"
+                              : "name the number itself; a Timestamp or Duration takes `window`");
+  }
+
+  void no_such_path(const PathRule& rule, const std::string& path, const std::vector<Read>& reads) {
+    if (reads.empty()) {
+      report_.error(codes::kNoSuchPath, rule.mark, path,
+                    "capability \"" + capability_.name.value + "\" has no reads to compare", "take compare out");
+      return;
+    }
+    report_.error(codes::kNoSuchPath, rule.mark, path,
+                  "no read of capability \"" + capability_.name.value + "\" has a field " +
+                      in_quotes(rule.path.text()) + " in its response",
+                  "paths begin at the response message of a read, for example of " + reads.front().second);
+  }
+
+  template <class Has>
+  static bool any(const std::vector<Read>& reads, Has&& has) {
+    return std::any_of(reads.begin(), reads.end(), has);
+  }
+
+  const MethodCatalog* catalog_;
+  const CapabilitySpec& capability_;
+  Report& report_;
+  std::vector<Read> reads_;  // that a schema describes
+};
+
 }  // namespace
 
 void check_keys(const CheckInput& input, Report& report) {
@@ -126,46 +244,8 @@ void check_keys(const CheckInput& input, Report& report) {
 }
 
 void check_compare(const CheckInput& input, const MethodIndex& methods, Report& report) {
-  if (input.catalog == nullptr) return;
   for (const CapabilitySpec& capability : input.policy.capabilities) {
-    if (!capability.compare) continue;
-    const auto reads = described_reads(capability, methods, *input.catalog);
-    if (reads.empty() && !capability.reads.empty()) continue;  // its methods are unknown, and that is said already
-    const auto any_read = [&](const auto& has) {
-      return std::any_of(reads.begin(), reads.end(), [&](const auto& read) { return has(read.first, read.second); });
-    };
-    const CompareSpec& compare = *capability.compare;
-    const auto judge = [&](const char* list, const std::vector<PathRule>& paths) {
-      for (std::size_t i = 0; i < paths.size(); ++i) {
-        const PathRule& rule = paths[i];
-        const std::string path = yaml_path(capability) + ".compare." + item_path(list, i);
-        if (!any_read([&](const std::string& service, const std::string& method) {
-              return input.catalog->response_has(service, method, rule.path);
-            })) {
-          report.error(codes::kNoSuchPath, rule.mark, path,
-                       reads.empty() ? "capability \"" + capability.name.value + "\" has no reads to compare"
-                                     : "no read of capability \"" + capability.name.value + "\" has a field " +
-                                           in_quotes(rule.path.text()) + " in its response",
-                       reads.empty() ? "take compare out"
-                                     : "paths begin at the response message of a read, for example of " +
-                                           reads.front().second);
-        } else if (&paths == &compare.unordered &&
-                   !any_read([&](const std::string& service, const std::string& method) {
-                     return input.catalog->response_has_repeated(service, method, rule.path);
-                   })) {
-          report.error(codes::kNotRepeated, rule.mark, path,
-                       in_quotes(rule.path.text()) + " is not a repeated field, so it has no order",
-                       "name the repeated field itself");
-        }
-      }
-    };
-    judge("ignore", compare.ignore);
-    judge("unordered", compare.unordered);
-    judge("severity.critical", compare.critical);
-    judge("severity.major", compare.major);
-    judge("severity.minor", compare.minor);
-    judge("plain", compare.plain);
-    judge("redact", compare.redact);
+    if (capability.compare) CompareCheck(input, capability, methods, report).run();
   }
 }
 

@@ -13,7 +13,6 @@ constexpr hours kLongestStaleness{24 * 7};
 
 enum class Replication { kExternal };
 enum class Reverse { kExternal, kNone };
-enum class Values { kHashed, kPlain };
 
 Parsed<Reverse> parse_reverse(std::string_view text) {
   if (text == "external") return Reverse::kExternal;
@@ -28,12 +27,6 @@ Parsed<Replication> parse_replication(std::string_view text) {
                              "write external, or leave it out: something else moves the data"});
   }
   return fail(unknown_word(text, {"external"}));
-}
-
-Parsed<Values> parse_values_word(std::string_view text) {
-  if (text == "hashed") return Values::kHashed;
-  if (text == "plain") return Values::kPlain;
-  return fail(unknown_word(text, {"hashed", "plain"}));
 }
 
 void read_key(const Value& value, KeySpec& key) {
@@ -73,62 +66,6 @@ void read_methods(const Value& value, std::string_view service, std::vector<Meth
     method->mark = item.mark();
     methods.push_back(*std::move(method));
   });
-}
-
-void read_paths(const Value& value, std::vector<PathRule>& rules) {
-  RepeatWarning repeats;
-  value.each_item("a list: [\"policy.premium.**\"]", [&](const Value& item) {
-    auto path = item.read(parse_path_pattern);
-    if (!path) return;
-    repeats.judge(item);
-    PathRule rule;
-    rule.mark = item.mark();
-    rule.path = *std::move(path);
-    rules.push_back(std::move(rule));
-  });
-}
-
-void read_ignores(const Value& value, std::vector<PathRule>& rules) {
-  constexpr std::string_view kLike = "{path: \"**.updated_at\", reason: \"each side stamps its own clock\"}";
-  value.each_item("a list: [{path: \"**.updated_at\", reason: why}]", [&](const Value& item) {
-    Fields fields(item, kLike);
-    PathRule rule;
-    rule.mark = item.mark();
-    if (const auto path = fields.need("path")) {
-      if (auto pattern = path->read(parse_path_pattern)) rule.path = *std::move(pattern);
-    }
-    if (const auto reason = fields.need("reason")) rule.reason = reason->read(parse_line).value_or("");
-    read_expiry(fields, rule.until, rule.contact);
-    rules.push_back(std::move(rule));
-  });
-}
-
-void read_compare(const Value& value, CompareSpec& compare) {
-  compare.mark = value.mark();
-  Fields fields(value, "compare: {ignore: [{path: \"**.updated_at\", reason: why}]}");
-  if (const auto ignore = fields.get("ignore")) read_ignores(*ignore, compare.ignore);
-  if (const auto unordered = fields.get("unordered")) read_paths(*unordered, compare.unordered);
-  if (const auto severity = fields.get("severity")) {
-    Fields levels(*severity, "severity: {critical: [\"policy.status\"], minor: [\"policy.notes\"]}");
-    if (const auto paths = levels.get("critical")) read_paths(*paths, compare.critical);
-    if (const auto paths = levels.get("major")) read_paths(*paths, compare.major);
-    if (const auto paths = levels.get("minor")) read_paths(*paths, compare.minor);
-  }
-  if (const auto plain = fields.get("plain")) read_paths(*plain, compare.plain);
-  if (const auto redact = fields.get("redact")) read_paths(*redact, compare.redact);
-  if (const auto values = fields.get("values")) {
-    compare.values_plain = values->read(parse_values_word).value_or(Values::kHashed) == Values::kPlain;
-  }
-  if (const auto equals = fields.get("absent_equals_default")) {
-    compare.absent_equals_default = equals->read(parse_bool).value_or(true);
-  }
-  fields.not_yet("recheck", "take it out: mismatches are not read again yet");
-  fields.not_yet("noise", "take it out: put fields that differ by themselves under `ignore`");
-  fields.not_yet("metadata", "take it out: metadata is not compared yet");
-  fields.not_yet("latency", "take it out: latencies stand in the metrics and traces");
-  fields.not_yet("methods", "take it out: the lists hold for every method of the capability");
-  fields.not_yet("keyed", "take it out: `unordered` compares a repeated field as a multiset");
-  fields.not_yet("tolerance", "take it out: put such fields under `ignore` with a reason");
 }
 
 void read_overrides(const Value& value, OverrideSpec& overrides) {

@@ -298,7 +298,8 @@ Parsed<std::string> parse_metadata_name(std::string_view text, MetadataUse use) 
     return bad("is not a metadata name",
                "a to z, 0 to 9, '-', '_' and '.', at most " + std::to_string(kMaxMetadataNameBytes));
   }
-  if (begins("grpc-")) return bad("is reserved by gRPC", "choose another name");
+  const bool details = use == MetadataUse::kCompare && text == "grpc-status-details-bin";
+  if (begins("grpc-") && !details) return bad("is reserved by gRPC", "choose another name");
   const bool connection =
       std::find(kConnectionFields.begin(), kConnectionFields.end(), text) != kConnectionFields.end() ||
       begins("proxy-");
@@ -359,6 +360,12 @@ Parsed<std::string> parse_request_field(std::string_view text) {
   if (is_dotted_identifier(text)) return std::string(text);
   return problem(codes::kBadFieldPath, in_quotes(text) + " is not a field of a request",
                  "field names with dots between, like policy.number");
+}
+
+Parsed<std::string> parse_field_name(std::string_view text) {
+  if (is_identifier(text) && text.size() <= kMaxSymbolBytes) return std::string(text);
+  return problem(codes::kBadFieldPath, in_quotes(text) + " is not a field's name",
+                 "the name of one field of the entries, like id");
 }
 
 Parsed<PathPattern> parse_path_pattern(std::string_view text) {

@@ -1,6 +1,7 @@
 // The sections of a policy: each function reads one top-level value into its struct and reports what is wrong with it.
 // In order of the file: policy_parse_upstreams.cc (upstreams), policy_parse_services.cc (schemas, identity, attributes,
-// groups), policy_parse_capabilities.cc (capabilities, unmanaged), policy_parse_rules.cc (rules, tests).
+// groups), policy_parse_capabilities.cc (capabilities, unmanaged),
+// policy_parse_compare.cc (a capability's compare), policy_parse_rules.cc (rules, tests).
 #pragma once
 
 #include <optional>
@@ -24,6 +25,9 @@ void read_capabilities(const Value& value, std::vector<CapabilitySpec>& capabili
 void read_unmanaged(const Value& value, std::vector<UnmanagedSpec>& unmanaged);
 void read_rules(const Value& value, std::vector<RuleSpec>& rules);
 void read_tests(const Value& value, std::vector<PolicyTest>& tests);
+
+// Of one capability.
+void read_compare(const Value& value, CompareSpec& compare);
 
 // ---- shared by sections ----
 // A list of names, prefixes and what else `forms` takes; warns of one that stands twice.

@@ -1,6 +1,8 @@
 // Numbers, durations, sizes, percentages, dates. Names stand in policy_parse_names.cc.
 #include "routing/policy_parse_values.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 
@@ -136,6 +138,27 @@ Parsed<Percent> parse_percent(std::string_view text) {
   return Percent{static_cast<std::uint32_t>(millionths)};
 }
 
+Parsed<double> parse_decimal(std::string_view text, double limit, Limit kind) {
+  constexpr std::size_t kMostDecimals = 12;
+  const std::string wanted = std::string("above 0 and ") + (kind == Limit::kInclusive ? "at most " : "below ") +
+                             print_decimal(limit);
+  const std::size_t whole_digits = digits_of(text);
+  const std::string_view decimals = text.substr(std::min(text.size(), whole_digits + 1));
+  const bool has_point = whole_digits < text.size();
+  const bool shaped = to_number(text.substr(0, whole_digits)).has_value() &&
+                      (!has_point || (text[whole_digits] == '.' && !decimals.empty() &&
+                                      digits_of(decimals) == decimals.size() && decimals.size() <= kMostDecimals));
+  if (!shaped) {
+    return problem(codes::kBadDecimal, in_quotes(text) + " is not a number",
+                   "digits and at most twelve decimals, like 2 or 0.01, " + wanted);
+  }
+  double number = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool within = number > 0 && (kind == Limit::kInclusive ? number <= limit : number < limit);
+  if (read.ec == std::errc() && within) return number;
+  return problem(codes::kOutOfRange, in_quotes(text) + " is out of range", wanted);
+}
+
 Parsed<Date> parse_date(std::string_view text) {
   const bool shaped = text.size() == 10 && text[4] == '-' && text[7] == '-' && digits_of(text) == 4 &&
                       digits_of(text.substr(5)) == 2 && digits_of(text.substr(8)) == 2;
@@ -161,6 +184,11 @@ std::string print_duration(milliseconds duration) {
   return print_with_unit(static_cast<std::uint64_t>(duration.count()), kTimeUnits);
 }
 
+std::string print_decimal(double number) {
+  std::array<char, 400> text;  // the longest double in this form has 327 characters
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed).ptr;
+  return std::string(text.data(), end);
+}
 std::string print_size(std::uint64_t bytes) { return print_with_unit(bytes, kSizeUnits); }
 
 std::string print_date(const Date& date) {

@@ -38,6 +38,9 @@ Parsed<std::chrono::milliseconds> parse_duration(std::string_view text, std::chr
 Parsed<std::uint64_t> parse_size(std::string_view text, std::uint64_t min, std::uint64_t max);
 // 0 to 100 with up to four decimals, exactly.
 Parsed<Percent> parse_percent(std::string_view text);
+// Digits, and a point and up to twelve decimals where there are any; above 0, and at most, or less than, `limit`.
+enum class Limit : std::uint8_t { kInclusive, kExclusive };
+Parsed<double> parse_decimal(std::string_view text, double limit, Limit kind);
 // YYYY-MM-DD.
 Parsed<Date> parse_date(std::string_view text);
 // Exactly `true` or `false`.
@@ -46,6 +49,7 @@ Parsed<bool> parse_bool(std::string_view text);
 // Canonical text of the same, which the parsers above read back.
 std::string print_duration(std::chrono::milliseconds duration);
 std::string print_size(std::uint64_t bytes);
+std::string print_decimal(double number);
 std::string print_date(const Date& date);
 
 // ---- names ----
@@ -84,6 +88,7 @@ enum class MetadataUse : std::uint8_t {
   kSet,     // set on calls to an upstream
   kRemove,  // removed from calls to an upstream
   kTest,    // carried by a call in `tests`: also x-ficus-shadow
+  kCompare, // of answers, binary ones too
 };
 Parsed<std::string> parse_metadata_name(std::string_view text, MetadataUse use);
 // Visible ASCII and inner spaces, at most 4096 bytes. The message never repeats the value.
@@ -95,6 +100,7 @@ Parsed<std::string> parse_short_method(std::string_view text);  // "GetPolicy"
 // "pkg.Service/Method", "pkg.Service/*", and with a `service` (not empty) also "Method" and "*" of it.
 Parsed<MethodRef> parse_method(std::string_view text, std::string_view service);
 Parsed<std::string> parse_request_field(std::string_view text);  // "policy.number": field names and dots
+Parsed<std::string> parse_field_name(std::string_view text);     // "id": one field, no dots
 Parsed<PathPattern> parse_path_pattern(std::string_view text);
 
 }  // namespace ficus::parsing

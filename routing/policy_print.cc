@@ -9,6 +9,7 @@ namespace ficus {
 namespace {
 
 using parsing::print_date;
+using parsing::print_decimal;
 using parsing::print_duration;
 using parsing::print_size;
 
@@ -174,18 +175,35 @@ std::string print_key(const KeySpec& key) {
   return map.text();
 }
 
-std::string print_compare(const CompareSpec& compare) {
-  FlowMap map;
-  std::string ignores;
-  for (const PathRule& rule : compare.ignore) {
+void add_compare_rules(FlowMap& map, const CompareRules& compare) {
+  const auto add_rules = [&map](std::string_view key, const auto& rules, const auto& print) {
+    std::string items;
+    for (const auto& rule : rules) items += (items.empty() ? "" : ", ") + print(rule);
+    if (!items.empty()) map.add(key, '[' + items + ']');
+  };
+  add_rules("ignore", compare.ignore, [](const PathRule& rule) {
     FlowMap one;
     one.add("path", text_of(rule));
     one.add("reason", text_of(rule.reason));
     one.add_expiry(rule.until, rule.contact);
-    ignores += (ignores.empty() ? "" : ", ") + one.text();
-  }
-  if (!ignores.empty()) map.add("ignore", '[' + ignores + ']');
+    return one.text();
+  });
   map.add_list("unordered", compare.unordered);
+  add_rules("keyed", compare.keyed, [](const KeyedRule& rule) {
+    FlowMap one;
+    one.add("path", text_of(rule));
+    one.add("by", text_of(rule.by));
+    return one.text();
+  });
+  add_rules("tolerance", compare.tolerance, [](const ToleranceRule& rule) {
+    FlowMap one;
+    one.add("path", text_of(rule));
+    if (rule.absolute) one.add("absolute", print_decimal(rule.absolute->value));
+    if (rule.relative) one.add("relative", print_decimal(rule.relative->value));
+    one.add_duration("window", rule.window);
+    one.add_expiry(rule.until, rule.contact);
+    return one.text();
+  });
   FlowMap severity;
   severity.add_list("critical", compare.critical);
   severity.add_list("major", compare.major);
@@ -193,8 +211,27 @@ std::string print_compare(const CompareSpec& compare) {
   if (!severity.empty()) map.add("severity", severity.text());
   map.add_list("plain", compare.plain);
   map.add_list("redact", compare.redact);
+  map.add_list("metadata", compare.metadata);
+  if (compare.latency) {
+    FlowMap latency;
+    latency.add_duration("absolute", compare.latency->absolute);
+    if (compare.latency->relative) latency.add("relative", print_decimal(compare.latency->relative->value));
+    map.add("latency", latency.text());
+  }
+}
+
+std::string print_compare(const CompareSpec& compare) {
+  FlowMap map;
+  add_compare_rules(map, compare);
   map.add("values", compare.values_plain ? "plain" : "hashed");
   map.add("absent_equals_default", compare.absent_equals_default ? "true" : "false");
+  FlowMap methods;
+  for (const CompareSpec::PerMethod& method : compare.methods) {
+    FlowMap rules;
+    add_compare_rules(rules, method);
+    methods.add(text_of(method.method), rules.text());
+  }
+  if (!methods.empty()) map.add("methods", methods.text());
   return map.text();
 }
 

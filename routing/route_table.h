@@ -102,6 +102,7 @@ struct CapabilityInfo {
   std::uint64_t key_limit_bytes = kDefaultKeyLimitBytes;
   std::optional<std::chrono::milliseconds> staleness;
   CompareSpec compare;
+  std::vector<std::string> compared_metadata;  // names that `compare` or one of its methods' rules lists, each once
   std::string override_metadata;  // empty: none. Always removed before forwarding
 };
 

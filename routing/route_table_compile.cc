@@ -158,11 +158,26 @@ class RouteTable::Impl::Compiler {
       info.shadow_seed = share_seed_of(salt, SharePurpose::kShadow);
       if (spec.key_limit_bytes) info.key_limit_bytes = spec.key_limit_bytes->value;
       if (spec.staleness) info.staleness = spec.staleness->value;
-      if (spec.compare) info.compare = *spec.compare;
+      if (spec.compare) {
+        info.compare = *spec.compare;
+        info.compared_metadata = metadata_names(*spec.compare);
+      }
       if (spec.overrides) info.override_metadata = spec.overrides->metadata.value;
       table_.capabilities.push_back(std::move(info));
       add_override(spec);
     }
+  }
+
+  static std::vector<std::string> metadata_names(const CompareSpec& compare) {
+    std::vector<std::string> names;
+    const auto add = [&](const CompareRules& rules) {
+      for (const Text& name : rules.metadata) {
+        if (std::find(names.begin(), names.end(), name.value) == names.end()) names.push_back(name.value);
+      }
+    };
+    add(compare);
+    for (const CompareSpec::PerMethod& method : compare.methods) add(method);
+    return names;
   }
 
   void add_override(const CapabilitySpec& spec) {

@@ -227,13 +227,27 @@ Result<KeyPath, std::string> DescriptorStore::resolve_request_key(std::string_vi
 bool DescriptorStore::response_has(std::string_view service, std::string_view method,
                                    const PathPattern& pattern) const {
   const pb::Descriptor* type = response_type(service, method);
-  return type != nullptr && type_has(type, pattern, FieldWanted::kAny, impl_->types);
+  return type != nullptr && type_has(type, pattern, any_field, impl_->types);
 }
 
 bool DescriptorStore::response_has_repeated(std::string_view service, std::string_view method,
                                             const PathPattern& pattern) const {
   const pb::Descriptor* type = response_type(service, method);
-  return type != nullptr && type_has(type, pattern, FieldWanted::kList, impl_->types);
+  return type != nullptr && type_has(type, pattern, is_list, impl_->types);
+}
+
+bool DescriptorStore::response_has_keyed(std::string_view service, std::string_view method, const PathPattern& pattern,
+                                         std::string_view by) const {
+  const pb::Descriptor* type = response_type(service, method);
+  const FieldTest keyed = [by](const pb::FieldDescriptor* field) { return is_keyed_list(field, by); };
+  return type != nullptr && type_has(type, pattern, keyed, impl_->types);
+}
+
+bool DescriptorStore::response_has_measure(std::string_view service, std::string_view method,
+                                           const PathPattern& pattern, Measure measure) const {
+  const pb::Descriptor* type = response_type(service, method);
+  const FieldTest measured = [measure](const pb::FieldDescriptor* field) { return is_measure(field, measure); };
+  return type != nullptr && type_has(type, pattern, measured, impl_->types);
 }
 
 const pb::Descriptor* DescriptorStore::response_type(std::string_view service, std::string_view method) const {

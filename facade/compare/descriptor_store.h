@@ -41,6 +41,10 @@ class DescriptorStore : public MethodCatalog {
   bool response_has(std::string_view service, std::string_view method, const PathPattern& pattern) const override;
   bool response_has_repeated(std::string_view service, std::string_view method,
                              const PathPattern& pattern) const override;
+  bool response_has_keyed(std::string_view service, std::string_view method, const PathPattern& pattern,
+                          std::string_view by) const override;
+  bool response_has_measure(std::string_view service, std::string_view method, const PathPattern& pattern,
+                            Measure measure) const override;
 
   // Null where the schema has no such method.
   const google::protobuf::Descriptor* response_type(std::string_view service, std::string_view method) const;

@@ -16,7 +16,7 @@ using Kind = PathPattern::Step::Kind;
 
 class PatternSearch {
  public:
-  PatternSearch(const PathPattern& pattern, FieldWanted wanted, const std::vector<const pb::Descriptor*>& known)
+  PatternSearch(const PathPattern& pattern, const FieldTest& wanted, const std::vector<const pb::Descriptor*>& known)
       : steps_(pattern.steps()), wanted_(wanted), known_(known) {}
 
   // Whether a field of `type`, or below it, can be matched by the steps from `at` on.
@@ -52,7 +52,7 @@ class PatternSearch {
   }
 
   bool ends_or_goes_on(const pb::FieldDescriptor* field, std::size_t at) {
-    if (only_stars_from(at) && fits(field)) return true;
+    if (only_stars_from(at) && wanted_(field)) return true;
     const pb::FieldDescriptor* value = field->is_map() ? field->message_type()->map_value() : field;
     return value->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE && search(value->message_type(), at);
   }
@@ -64,12 +64,8 @@ class PatternSearch {
     return true;
   }
 
-  bool fits(const pb::FieldDescriptor* field) const {
-    return wanted_ == FieldWanted::kAny || (field->is_repeated() && !field->is_map());
-  }
-
   const std::vector<Step>& steps_;
-  FieldWanted wanted_;
+  const FieldTest& wanted_;
   const std::vector<const pb::Descriptor*>& known_;
   std::set<std::pair<const pb::Descriptor*, std::size_t>> seen_;
 };
@@ -98,7 +94,42 @@ std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'
 
 }  // namespace
 
-bool type_has(const pb::Descriptor* type, const PathPattern& pattern, FieldWanted wanted,
+bool any_field(const pb::FieldDescriptor*) { return true; }
+
+bool is_list(const pb::FieldDescriptor* field) { return field->is_repeated() && !field->is_map(); }
+
+const pb::FieldDescriptor* key_of_entries(const pb::FieldDescriptor* list, std::string_view by) {
+  if (!is_list(list) || list->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) return nullptr;
+  const pb::FieldDescriptor* key = list->message_type()->FindFieldByName(std::string(by));
+  const bool single =
+      key != nullptr && !key->is_repeated() && key->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE;
+  return single ? key : nullptr;
+}
+
+bool is_keyed_list(const pb::FieldDescriptor* field, std::string_view by) {
+  return key_of_entries(field, by) != nullptr;
+}
+
+bool is_measure(const pb::FieldDescriptor* field, Measure measure) {
+  if (field->is_map()) field = field->message_type()->map_value();
+  switch (field->cpp_type()) {
+    case pb::FieldDescriptor::CPPTYPE_MESSAGE: return measure == Measure::kTime && is_time(field->message_type());
+    case pb::FieldDescriptor::CPPTYPE_BOOL:
+    case pb::FieldDescriptor::CPPTYPE_ENUM:
+    case pb::FieldDescriptor::CPPTYPE_STRING: return false;
+    default: return measure == Measure::kNumber;
+  }
+}
+
+bool is_time(const pb::Descriptor* type) {
+  if (type->full_name() != "google.protobuf.Timestamp" && type->full_name() != "google.protobuf.Duration") return false;
+  const pb::FieldDescriptor* seconds = type->FindFieldByNumber(1);
+  const pb::FieldDescriptor* nanos = type->FindFieldByNumber(2);
+  return seconds != nullptr && seconds->type() == pb::FieldDescriptor::TYPE_INT64 && !seconds->is_repeated() &&
+         nanos != nullptr && nanos->type() == pb::FieldDescriptor::TYPE_INT32 && !nanos->is_repeated();
+}
+
+bool type_has(const pb::Descriptor* type, const PathPattern& pattern, const FieldTest& wanted,
               const std::vector<const pb::Descriptor*>& known) {
   return PatternSearch(pattern, wanted, known).search(type, 0);
 }

@@ -234,6 +234,12 @@ class PermissiveCatalog : public MethodCatalog {
   }
   bool response_has(std::string_view, std::string_view, const PathPattern&) const override { return true; }
   bool response_has_repeated(std::string_view, std::string_view, const PathPattern&) const override { return true; }
+  bool response_has_keyed(std::string_view, std::string_view, const PathPattern&, std::string_view) const override {
+    return true;
+  }
+  bool response_has_measure(std::string_view, std::string_view, const PathPattern&, Measure) const override {
+    return true;
+  }
 };
 
 // The schemas as a catalog; null where the policy names none, or where they cannot be used (then diagnostics say why).

@@ -71,11 +71,13 @@ void collect_expired(const Policy& policy, Date today, MetricsShard& shard) {
   for (const CapabilitySpec& capability : policy.capabilities) {
     if (capability.overrides) judge("override", capability.overrides->until);
     if (!capability.compare) continue;
-    const CompareSpec& compare = *capability.compare;
-    for (const auto* rules : {&compare.ignore, &compare.unordered, &compare.critical, &compare.major, &compare.minor,
-                              &compare.plain, &compare.redact}) {
-      for (const PathRule& rule : *rules) judge("compare", rule.until);
-    }
+    const auto judge_rules = [&](const CompareRules& rules) {
+      rules.each_list([&](const char*, const auto& paths) {
+        for (const auto& rule : paths) judge("compare", rule.until);
+      });
+    };
+    judge_rules(*capability.compare);
+    for (const CompareSpec::PerMethod& method : capability.compare->methods) judge_rules(method);
   }
   for (const auto& [what, count] : expired) shard.gauge(families::kExpired, {what}).set(static_cast<double>(count));
 }

@@ -70,6 +70,16 @@ class InsuranceCatalog : public MethodCatalog {
                              const PathPattern& pattern) const override {
     return matches(service, method, pattern, true);
   }
+  // Endorsements have an id; that is the only list of messages with a key.
+  bool response_has_keyed(std::string_view service, std::string_view method, const PathPattern& pattern,
+                          std::string_view by) const override {
+    return by == "id" && matches(service, method, pattern, true) && pattern.matches(steps("policy.endorsements"));
+  }
+  bool response_has_measure(std::string_view service, std::string_view method, const PathPattern& pattern,
+                            Measure measure) const override {
+    return response_has(service, method, pattern) &&
+           pattern.matches(steps(measure == Measure::kNumber ? "policy.premium.amount" : "policy.updated_at"));
+  }
 
  private:
   struct Method {
@@ -98,12 +108,15 @@ class InsuranceCatalog : public MethodCatalog {
     for (std::string field : method->response) {
       const bool is_repeated = field.size() > 2 && field.substr(field.size() - 2) == "[]";
       if (is_repeated) field.resize(field.size() - 2);
-      FieldPath path;
-      std::istringstream steps(field);
-      for (std::string step; std::getline(steps, step, '.');) path.push_back({step, false, ""});
-      if (pattern.matches(path) && (is_repeated || !repeated)) return true;
+      if (pattern.matches(steps(field)) && (is_repeated || !repeated)) return true;
     }
     return false;
+  }
+  static FieldPath steps(const std::string& dotted) {
+    FieldPath path;
+    std::istringstream names(dotted);
+    for (std::string name; std::getline(names, name, '.');) path.push_back({name, false, ""});
+    return path;
   }
 
   std::map<std::string, std::vector<Method>> services_;

@@ -45,6 +45,12 @@ class FakeCatalog : public MethodCatalog {
   }
   bool response_has(std::string_view, std::string_view, const PathPattern&) const override { return true; }
   bool response_has_repeated(std::string_view, std::string_view, const PathPattern&) const override { return true; }
+  bool response_has_keyed(std::string_view, std::string_view, const PathPattern&, std::string_view) const override {
+    return true;
+  }
+  bool response_has_measure(std::string_view, std::string_view, const PathPattern&, Measure) const override {
+    return true;
+  }
 
  private:
   std::map<std::string, std::vector<std::pair<std::string, MethodInfo>>> services_;

@@ -1,5 +1,6 @@
 #include "tests/support/random_policy.h"
 
+#include <cmath>
 #include <initializer_list>
 #include <random>
 #include <string>
@@ -267,7 +268,7 @@ class Maker {
       capability.reverse_replication_external = maybe(one_in(2));
       if (checkable()) capability.reverse_replication_external = At<bool>{true, {}};
       // A comparison's paths are those of reads.
-      if (!capability.reads.empty() && one_in(2)) capability.compare = make_compare();
+      if (!capability.reads.empty() && one_in(2)) capability.compare = make_compare(capability.reads);
       if (one_in(4)) capability.overrides = make_overrides();
       policy_.capabilities.push_back(std::move(capability));
     }
@@ -307,8 +308,9 @@ class Maker {
     return rule;
   }
 
-  CompareSpec make_compare() {
-    CompareSpec compare;
+  double decimal() { return static_cast<double>(1 + below(1'000'000)) / (one_in(2) ? 1'000'003 : 3'000'000); }
+
+  void fill_compare(CompareRules& compare) {
     for (std::size_t left = below(3); left > 0; --left) {
       PathRule rule = path();
       rule.reason = line();
@@ -319,6 +321,35 @@ class Maker {
     for (auto* list :
          {&compare.unordered, &compare.critical, &compare.major, &compare.minor, &compare.plain, &compare.redact}) {
       if (one_in(3)) list->push_back(path());
+    }
+    if (one_in(3)) compare.keyed.push_back({path(), Text{one_in(2) ? "id" : "order_id", {}}});
+    for (std::size_t left = below(3); left > 0; --left) {
+      ToleranceRule rule{path(), {}, {}, {}};
+      rule.until = maybe_date();
+      rule.contact = maybe_line();
+      switch (below(3)) {
+        case 0: rule.absolute = At<double>{std::round(decimal() * 1e12) / 1e12, {}}; break;
+        case 1: rule.relative = At<double>{(std::round(decimal() * 1e9) + 1) / 1e12, {}}; break;
+        default: rule.window = At<std::chrono::milliseconds>{duration(), {}};
+      }
+      compare.tolerance.push_back(std::move(rule));
+    }
+    if (one_in(3)) compare.metadata = {Text{"x-schema", {}}, Text{"x-proof-bin", {}}};
+    if (one_in(3)) {
+      LatencyRule& latency = compare.latency.emplace();
+      if (one_in(2)) latency.absolute = At<std::chrono::milliseconds>{duration(), {}};
+      if (!latency.absolute || one_in(2)) latency.relative = At<double>{static_cast<double>(1 + below(400)) / 8, {}};
+    }
+  }
+
+  CompareSpec make_compare(const std::vector<MethodRef>& reads) {
+    CompareSpec compare;
+    fill_compare(compare);
+    if (one_in(3) && !reads.front().star()) {
+      CompareSpec::PerMethod& method = compare.methods.emplace_back();
+      method.method = Text{reads.front().method, {}};
+      fill_compare(method);
+      if (method == CompareSpec::PerMethod{{}, method.method}) compare.methods.clear();  // empty: an error
     }
     compare.values_plain = one_in(2);
     compare.absent_equals_default = one_in(2);
