@@ -6,6 +6,8 @@
 #include <google/protobuf/descriptor.h>
 
 #include "facade/compare/field_value.h"
+#include "facade/compare/schema_paths.h"
+#include "facade/compare/tolerance.h"
 
 namespace ficus {
 
@@ -17,7 +19,7 @@ std::string Canonicalizer::message(const pb::Message& message) {
   const pb::Reflection& reflection = *message.GetReflection();
   if (const auto opened = open_any(message, cursor_.depth(), context_)) {
     out = any(*opened, message);
-  } else {
+  } else if (!takes_place(message)) {
     std::vector<const pb::FieldDescriptor*> fields;
     reflection.ListFields(message, &fields);
     for (const pb::FieldDescriptor* f : fields) {
@@ -70,7 +72,7 @@ std::string Canonicalizer::field(const pb::Message& message, const pb::FieldDesc
   if (field->is_repeated()) {
     std::vector<std::string> all = entries(message, field);
     if (all.empty()) return out;
-    if (apply_ && context_.rules.unordered(cursor_.path()) != nullptr) std::sort(all.begin(), all.end());
+    if (apply_ && order_means_nothing(field, cursor_, context_)) std::sort(all.begin(), all.end());
     out = "*";
     append_number(out, all.size());
     for (const std::string& entry : all) append_sized(out, entry);
@@ -82,17 +84,37 @@ std::string Canonicalizer::field(const pb::Message& message, const pb::FieldDesc
     const std::string bytes = this->message(reflection.GetMessage(message, field));
     return by_presence || !bytes.empty() ? "." + bytes : out;
   }
+  if (takes_place(message, kSingular, field)) return by_presence ? "." : out;
   if (!by_presence && scalar_is_default(message, field)) return out;
   return "." + canonical_scalar(message, kSingular, field);
 }
 
-std::vector<std::string> Canonicalizer::entries(const pb::Message& message, const pb::FieldDescriptor* field) {
+bool Canonicalizer::takes_place(const pb::Message& message, int index, const pb::FieldDescriptor* field) {
+  if (!loose_ || !is_measure(field, Measure::kNumber)) return false;
+  const auto any = [](const ToleranceRule&) { return true; };
+  if (context_.rules.tolerated(cursor_.path(), Measure::kNumber, any) == nullptr) return false;
+  places_.push_back(place_of_number(message, index, field));
+  return true;
+}
+
+bool Canonicalizer::takes_place(const pb::Message& time) {
+  if (!loose_ || !is_time(time.GetDescriptor())) return false;
+  const auto any = [](const ToleranceRule&) { return true; };
+  if (context_.rules.tolerated(cursor_.path(), Measure::kTime, any) == nullptr) return false;
+  places_.push_back(place_of_time(time));
+  return true;
+}
+
+std::vector<std::string> Canonicalizer::entries(const pb::Message& message, const pb::FieldDescriptor* field,
+                                                std::vector<std::vector<double>>* places) {
   const int size = message.GetReflection()->FieldSize(message, field);
   std::vector<std::string> out;
   out.reserve(static_cast<std::size_t>(size));
   for (int i = 0; i < size; ++i) {
     if (!context_.budget.spend()) break;
+    if (places != nullptr) places_.clear();
     out.push_back(value(message, i, field));
+    if (places != nullptr) places->push_back(places_);
   }
   return out;
 }
@@ -114,7 +136,9 @@ std::string Canonicalizer::map(const pb::Message& message, const pb::FieldDescri
 }
 
 std::string Canonicalizer::value(const pb::Message& message, int index, const pb::FieldDescriptor* field) {
-  if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) return canonical_scalar(message, index, field);
+  if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) {
+    return takes_place(message, index, field) ? std::string() : canonical_scalar(message, index, field);
+  }
   const pb::Reflection& reflection = *message.GetReflection();
   return this->message(index == kSingular ? reflection.GetMessage(message, field)
                                           : reflection.GetRepeatedMessage(message, field, index));

@@ -34,6 +34,8 @@ std::string_view to_string(DifferenceKind kind) {
     case DifferenceKind::kSize: return "size";
     case DifferenceKind::kType: return "type";
     case DifferenceKind::kStatus: return "status";
+    case DifferenceKind::kMetadata: return "metadata";
+    case DifferenceKind::kLatency: return "latency";
   }
   return "unknown";
 }

@@ -21,7 +21,17 @@ std::string_view to_string(Verdict verdict);
 enum class Severity : std::uint8_t { kNone, kMinor, kMajor, kCritical };
 std::string_view to_string(Severity severity);
 
-enum class DifferenceKind : std::uint8_t { kValue, kMissing, kExtra, kOrder, kSize, kType, kStatus };
+enum class DifferenceKind : std::uint8_t {
+  kValue,
+  kMissing,
+  kExtra,
+  kOrder,
+  kSize,
+  kType,
+  kStatus,
+  kMetadata,  // path: metadata[NAME]
+  kLatency,   // of new; without a path
+};
 std::string_view to_string(DifferenceKind kind);
 
 // What a step of a difference's path says beyond the FieldStep that rules are matched against.
@@ -36,7 +46,7 @@ struct StepDetail {
 struct RawValue {
   bool present = false;
   std::string type;   // "string", "int64", "enum", "bytes", "message:insurance.policy.v1.Money", "unknown", "status",
-                      // "size", "order"
+                      // "size", "order", "duration"
   std::string text;   // canonical text of the value: bytes raw, numbers shortest round-trip, unknown fields in wire
                       // bytes; messages in wire bytes, or in protobuf's text format where the difference is plain
 };
@@ -44,7 +54,7 @@ struct RawValue {
 // Always legacy -> new, whoever was primary. kMissing: legacy has it, new does not; kExtra: the other way round.
 struct Difference {
   std::uint32_t message_index = 0;   // which message of a stream
-  FieldPath path;                    // empty for a status or a whole message
+  FieldPath path;                    // empty for a status, a latency or a whole message
   std::vector<StepDetail> details;   // one a step of `path`
   DifferenceKind kind = DifferenceKind::kValue;
   Severity severity = Severity::kMajor;

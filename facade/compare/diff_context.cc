@@ -3,6 +3,7 @@
 #include <google/protobuf/descriptor.h>
 
 #include "facade/compare/message_parse.h"
+#include "facade/compare/schema_paths.h"
 
 namespace ficus {
 
@@ -36,6 +37,19 @@ std::optional<OpenedAny> open_any(const google::protobuf::Message& message, int 
     }
   }
   return any;
+}
+
+KeyedList keyed_list(const google::protobuf::FieldDescriptor* list, const PathCursor& cursor,
+                     const DiffContext& context) {
+  const KeyedRule* rule = context.rules.keyed(cursor.path());
+  if (rule == nullptr) return {};
+  const google::protobuf::FieldDescriptor* by = key_of_entries(list, rule->by.value);
+  return by != nullptr ? KeyedList{rule, by} : KeyedList{};
+}
+
+bool order_means_nothing(const google::protobuf::FieldDescriptor* list, const PathCursor& cursor,
+                         const DiffContext& context) {
+  return keyed_list(list, cursor, context).rule != nullptr || context.rules.unordered(cursor.path()) != nullptr;
 }
 
 }  // namespace ficus

@@ -8,6 +8,7 @@
 #include <google/protobuf/message.h>
 
 #include "facade/compare/descriptor_store.h"
+#include "facade/compare/path_cursor.h"
 #include "facade/compare/path_rules.h"
 #include "facade/compare/response_diff.h"
 #include "facade/compare/work_budget.h"
@@ -31,5 +32,17 @@ struct OpenedAny {
 };
 // Absent where the message is no Any, or an Any that was never set.
 std::optional<OpenedAny> open_any(const google::protobuf::Message& message, int depth, const DiffContext& context);
+
+// How a list is matched by a field of its entries; both null where no rule says so, or the entries have no such field.
+struct KeyedList {
+  const KeyedRule* rule = nullptr;
+  const google::protobuf::FieldDescriptor* by = nullptr;
+};
+// The cursor stands at the list.
+KeyedList keyed_list(const google::protobuf::FieldDescriptor* list, const PathCursor& cursor,
+                     const DiffContext& context);
+// Whether `keyed` or `unordered` says so.
+bool order_means_nothing(const google::protobuf::FieldDescriptor* list, const PathCursor& cursor,
+                         const DiffContext& context);
 
 }  // namespace ficus

@@ -8,6 +8,7 @@
 
 #include "facade/compare/field_value.h"
 #include "facade/compare/survey.h"
+#include "facade/compare/tolerance.h"
 
 namespace ficus {
 
@@ -78,6 +79,11 @@ void MessageDiff::messages(const Message& legacy, const Message& fresh, Findings
   if (legacy_any || fresh_any) {
     const OpenedAny never_set;
     any(legacy_any ? *legacy_any : never_set, fresh_any ? *fresh_any : never_set, legacy, fresh, out);
+    unknown(legacy, fresh, out);
+    return;
+  }
+  if (const PathRule* rule = tolerated_times(legacy, fresh, cursor_, context_.rules)) {
+    if (!times_equal(legacy, fresh)) out.swallow(rule);
     unknown(legacy, fresh, out);
     return;
   }
@@ -156,6 +162,10 @@ void MessageDiff::field(const Message& legacy, const Message& fresh, const Field
 void MessageDiff::scalar(const Message& legacy, const Message& fresh, const Field* field, Findings& out) {
   const bool legacy_has = !field->has_presence() || legacy.GetReflection()->HasField(legacy, field);
   const bool fresh_has = !field->has_presence() || fresh.GetReflection()->HasField(fresh, field);
+  if (legacy_has == fresh_has || !compares_presence(field, context_.rules.absent_equals_default())) {
+    const PathRule* rule = tolerated_numbers(legacy, kSingular, fresh, kSingular, field, cursor_, context_.rules);
+    if (rule != nullptr) return out.swallow(rule);
+  }
   const DifferenceKind kind = legacy_has == fresh_has ? DifferenceKind::kValue
                               : legacy_has            ? DifferenceKind::kMissing
                                                       : DifferenceKind::kExtra;
@@ -238,6 +248,9 @@ void MessageDiff::map(const Message& legacy, const Message& fresh, const Field* 
         out.swallow(rule);
       }
     } else if (!scalars_equal(*legacy_entry, kSingular, *fresh_entry, kSingular, value)) {
+      if (rule == nullptr) {
+        rule = tolerated_numbers(*legacy_entry, kSingular, *fresh_entry, kSingular, value, cursor_, context_.rules);
+      }
       if (rule != nullptr) {
         out.swallow(rule);
         continue;

@@ -5,8 +5,10 @@
 // descended into, so nothing could be said of what was ignored inside them; matching is quadratic; and no deadline,
 // element count or depth bounds it. Tests check this walk against MessageDifferencer where the two mean the same.
 //
-// How fields are compared: field_value.h (values, presence), diff_context.h (Any). Lists entry by entry; lists of
-// different lengths are aligned by what they have in common. Maps by key. Unknown fields by number and wire value.
+// How fields are compared: field_value.h (values, presence), tolerance.h, diff_context.h (Any). Lists entry by entry, or
+// by a field of theirs; lists of different lengths are aligned by what they have in common. Maps by key. Unknown fields
+// by number and wire value. Parts: message_diff.cc (messages, fields), list_diff.cc (lists), list_match.cc (which
+// entries belong together).
 #pragma once
 
 #include <cstdint>
@@ -40,7 +42,8 @@ class MessageDiff {
       : context_(context),
         findings_(findings),
         canonical_(context, cursor_, Canonicalizer::Rules::kApply),
-        exact_(context, cursor_, Canonicalizer::Rules::kNone) {}
+        exact_(context, cursor_, Canonicalizer::Rules::kNone),
+        loose_(context, cursor_, Canonicalizer::Rules::kLoose) {}
 
   // The `index`th messages of two answers; of one type.
   void compare(const google::protobuf::Message& legacy, const google::protobuf::Message& fresh, std::uint32_t index);
@@ -58,12 +61,18 @@ class MessageDiff {
     int legacy_size;
     int fresh_size;
   };
+  // A list's entries as canonical.h has them. `loose` and `places` are empty where no tolerance is given.
+  struct Entries {
+    std::vector<std::string> canonical, loose;
+    std::vector<std::vector<double>> places;
+  };
   // Entries of two lists that belong together, in legacy's order, and those that have no partner.
   struct Matching {
     std::vector<std::pair<int, int>> pairs;
     std::vector<int> legacy_rest, fresh_rest;
     bool too_many_left = false;  // to look for similar ones among them
     bool in_order() const;
+    void sort();
   };
 
   void messages(const Message& legacy, const Message& fresh, Findings& out);
@@ -76,14 +85,19 @@ class MessageDiff {
   void unknown(const Message& legacy, const Message& fresh, Findings& out);
 
   void list(const Lists& lists, Findings& out);
-  void unordered(const Lists& lists, const PathRule* rule, Findings& out);
+  void any_order(const Lists& lists, const PathRule* rule, const Field* by, Findings& out);
   void entry(const Lists& lists, int legacy_index, int fresh_index, Findings& out);
   enum class Until { kEnd, kFirstDifference };
   Findings entry_by_entry(const Lists& lists, Until until);
-  void pair_similar(const Lists& lists, Matching& matching);
   void matched(const Lists& lists, const Matching& matching, Findings& out);
-  static Matching match_any_order(const std::vector<std::string>& legacy, const std::vector<std::string>& fresh);
-  Matching match_in_order(const std::vector<std::string>& legacy, const std::vector<std::string>& fresh);
+
+  Entries entries_of(const Message& owner, const Field* field);
+  bool alike(const Lists& lists, const Entries& legacy, const Entries& fresh, int i, int j);
+  Matching match_any_order(const Lists& lists, const Entries& legacy, const Entries& fresh);
+  Matching match_by_key(const Lists& lists, const Field* by, const Entries& legacy, const Entries& fresh);
+  Matching match_in_order(const Lists& lists, const Entries& legacy, const Entries& fresh);
+  void match_tolerant_classes(const Lists& lists, const Entries& legacy, const Entries& fresh, Matching& matching);
+  void pair_similar(const Lists& lists, Matching& matching);
 
   // What the cursor stands at differs. The values are asked for only where the difference is kept.
   void one_sided(Side side, const Message& owner, int index, const Field* field, Findings& out);
@@ -97,6 +111,7 @@ class MessageDiff {
   PathCursor cursor_;
   Canonicalizer canonical_;
   Canonicalizer exact_;
+  Canonicalizer loose_;
   std::uint32_t message_index_ = 0;
 };
 

@@ -17,6 +17,13 @@ struct ObservedMessage {
   bool compressed = false;
 };
 
+// A header or trailer of an answer, raw: personal data.
+struct ObservedMetadata {
+  std::string name;   // lower case
+  std::string value;  // as it came: base64 where the name ends with -bin
+  bool operator==(const ObservedMetadata&) const = default;
+};
+
 struct Observation {
   Side side = Side::kLegacy;
   // How it ended.
@@ -32,6 +39,8 @@ struct Observation {
   std::string grpc_message;        // decoded; personal data
   std::string grpc_encoding;       // "" = identity
   std::vector<ObservedMessage> messages;
+  // Headers, then trailers, in the order they came: only those that the policy compares.
+  std::vector<ObservedMetadata> metadata;
   std::uint64_t message_bytes = 0; // of the whole answer's messages, prefixes not counted, captured or not
   std::chrono::system_clock::time_point started{};
   std::chrono::nanoseconds latency{};          // from the request's head sent to the answer's end

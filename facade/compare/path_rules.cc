@@ -1,36 +1,68 @@
 #include "facade/compare/path_rules.h"
 
 namespace ficus {
-namespace {
 
-const PathRule* first_covering(const std::vector<PathRule>& rules, const FieldPath& path) noexcept {
-  for (const PathRule& rule : rules) {
-    if (rule.path.covers(path)) return &rule;
-  }
-  return nullptr;
+const PathRule* PathRules::ignored(const FieldPath& path) const noexcept {
+  return first(
+      [](const CompareRules& rules) -> auto& { return rules.ignore; },
+      [&](const PathRule& rule) { return rule.path.covers(path); });
 }
 
-}  // namespace
-
-const PathRule* PathRules::ignored(const FieldPath& path) const noexcept { return first_covering(spec_.ignore, path); }
-
 const PathRule* PathRules::unordered(const FieldPath& path) const noexcept {
-  for (const PathRule& rule : spec_.unordered) {
-    if (rule.path.matches(path)) return &rule;
-  }
-  return nullptr;
+  return first(
+      [](const CompareRules& rules) -> auto& { return rules.unordered; },
+      [&](const PathRule& rule) { return rule.path.matches(path); });
+}
+
+const KeyedRule* PathRules::keyed(const FieldPath& path) const noexcept {
+  return first(
+      [](const CompareRules& rules) -> auto& { return rules.keyed; },
+      [&](const KeyedRule& rule) { return rule.path.matches(path); });
 }
 
 Severity PathRules::severity(const FieldPath& path) const noexcept {
-  if (first_covering(spec_.critical, path) != nullptr) return Severity::kCritical;
-  if (first_covering(spec_.major, path) != nullptr) return Severity::kMajor;
-  if (first_covering(spec_.minor, path) != nullptr) return Severity::kMinor;
+  const auto covers = [&](const PathRule& rule) { return rule.path.covers(path); };
+  if (first(
+          [](const CompareRules& rules) -> auto& { return rules.critical; }, covers) != nullptr) {
+    return Severity::kCritical;
+  }
+  if (first(
+          [](const CompareRules& rules) -> auto& { return rules.major; }, covers) != nullptr)
+    return Severity::kMajor;
+  if (first(
+          [](const CompareRules& rules) -> auto& { return rules.minor; }, covers) != nullptr)
+    return Severity::kMinor;
   return Severity::kMajor;
 }
 
 bool PathRules::plain(const FieldPath& path) const noexcept {
-  if (!spec_.values_plain && first_covering(spec_.plain, path) == nullptr) return false;
-  return first_covering(spec_.redact, path) == nullptr;
+  const auto covers = [&](const PathRule& rule) { return rule.path.covers(path); };
+  if (!spec_.values_plain && first(
+                                 [](const CompareRules& rules) -> auto& { return rules.plain; }, covers) == nullptr) {
+    return false;
+  }
+  return first(
+             [](const CompareRules& rules) -> auto& { return rules.redact; }, covers) == nullptr;
+}
+
+bool PathRules::all_plain() const noexcept {
+  return spec_.values_plain && spec_.redact.empty() && (own_ == nullptr || own_->redact.empty());
+}
+
+const LatencyRule* PathRules::latency() const noexcept {
+  if (own_ != nullptr && own_->latency) return &*own_->latency;
+  return spec_.latency ? &*spec_.latency : nullptr;
+}
+
+bool PathRules::swallows() const noexcept {
+  const auto any = [](const CompareRules& rules) {
+    return !rules.ignore.empty() || !rules.unordered.empty() || !rules.keyed.empty();
+  };
+  return any(spec_) || (own_ != nullptr && any(*own_));
+}
+
+bool PathRules::tolerates() const noexcept {
+  return !spec_.tolerance.empty() || (own_ != nullptr && !own_->tolerance.empty());
 }
 
 }  // namespace ficus

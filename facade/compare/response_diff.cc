@@ -9,6 +9,7 @@
 #include "facade/wire/inflate.h"
 #include "facade/compare/message_diff.h"
 #include "facade/compare/message_parse.h"
+#include "facade/compare/metadata_diff.h"
 #include "facade/compare/path_rules.h"
 #include "facade/compare/work_budget.h"
 
@@ -73,13 +74,12 @@ bool same_as_received(const Observation& a, const ObservedMessage& in_a, const O
 class AnswerDiff {
  public:
   AnswerDiff(const Observation& legacy, const Observation& fresh, const google::protobuf::Descriptor* type,
-             const DescriptorStore* store, const CompareSpec& rules, const CompareLimits& limits,
+             const DescriptorStore* store, const PathRules& rules, const CompareLimits& limits,
              const std::function<WorkBudget::Clock::time_point()>& now)
       : legacy_(legacy),
         fresh_(fresh),
         type_(type),
         store_(store),
-        spec_(rules),
         limits_(limits),
         rules_(rules),
         budget_(limits.elements * kLooksPerElement, limits.time, now),
@@ -91,10 +91,20 @@ class AnswerDiff {
     for (std::size_t i = 0; i < in_both && !budget_.stopped(); ++i) compare_messages(i);
     if (in_both != in_one && type_ == nullptr) budget_.stop("no_schema");
     for (std::size_t i = in_both; i < in_one && !budget_.stopped(); ++i) only_message(i);
+    for (Difference& d : metadata_differences(legacy_, fresh_, rules_)) add(std::move(d));
+    if (auto slow = latency_difference(legacy_, fresh_, rules_)) add(std::move(*slow));
     return conclude();
   }
 
  private:
+  void add(Difference d) {
+    Findings one;
+    one.count = 1;
+    one.severity = d.severity;
+    one.differences.push_back(std::move(d));
+    findings_.add(std::move(one), limits_.differences);
+  }
+
   void compare_messages(std::size_t index) {
     const ObservedMessage& a = legacy_.messages[index];
     const ObservedMessage& b = fresh_.messages[index];
@@ -168,7 +178,7 @@ class AnswerDiff {
     if (budget_.stopped()) return incomparable(budget_.reason());
     Comparison out;
     // In the policy's order; two rules with one path are one.
-    const auto report_swallowed = [&](const std::vector<PathRule>& rules) {
+    const auto report_swallowed = [&](const char*, const auto& rules) {
       for (const PathRule& rule : rules) {
         const auto found = findings_.swallowed.find(&rule);
         if (found == findings_.swallowed.end()) continue;
@@ -181,8 +191,7 @@ class AnswerDiff {
         }
       }
     };
-    report_swallowed(spec_.ignore);
-    report_swallowed(spec_.unordered);
+    rules_.each_layer([&](const CompareRules& layer) { layer.each_list(report_swallowed); });
     out.severity = findings_.severity;
     out.differences_more = findings_.count - findings_.differences.size();
     out.differences = std::move(findings_.differences);
@@ -198,9 +207,8 @@ class AnswerDiff {
   const Observation& fresh_;
   const google::protobuf::Descriptor* type_;  // null: no schema
   const DescriptorStore* store_;
-  const CompareSpec& spec_;
   const CompareLimits& limits_;
-  PathRules rules_;
+  const PathRules& rules_;
   WorkBudget budget_;
   std::size_t elements_left_;
   Findings findings_;
@@ -220,7 +228,7 @@ Comparison diff_responses(const Observation& primary, const Observation& shadow,
   // What came before two different ends says nothing more: the client sees a failure on one side only, or another one.
   if (legacy.grpc_status != fresh.grpc_status) return status_mismatch(legacy, fresh);
   const auto* type = store != nullptr ? store->response_type(service, method) : nullptr;
-  return AnswerDiff(legacy, fresh, type, store, rules, limits, now).run();
+  return AnswerDiff(legacy, fresh, type, store, PathRules(rules, method), limits, now).run();
 }
 
 }  // namespace ficus

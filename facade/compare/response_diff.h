@@ -25,7 +25,8 @@ struct CompareLimits {
 // POLICY 6. Whether the two may be compared at all is judged first, in the order the policy page gives: primary
 // failed in transport or cancelled -> incomparable{primary_failed}; shadow ended in UNAVAILABLE, RESOURCE_EXHAUSTED,
 // DEADLINE_EXCEEDED -> abandoned{shadow_<code>}; over the capture limit -> abandoned{...}; else by what differs.
-// Equal bytes (and statuses) are a match without decoding. `store` may be null: bytes equal or
+// Rules of that method count beside the capability's. Where the statuses are the same, messages are compared, then the
+// metadata and latency that the rules name. Equal bytes are alike without decoding. `store` may be null: bytes equal or
 // incomparable{no_schema}. `now` is asked for the time limit. Any thread.
 Comparison diff_responses(const Observation& primary, const Observation& shadow, std::string_view service,
                           std::string_view method, const CompareSpec& rules, const DescriptorStore* store,

@@ -1,8 +1,10 @@
 #include "facade/compare/sight.h"
 
+#include "facade/compare/metadata_diff.h"
+
 namespace ficus {
 
-bool equal_at_sight(const Observation& primary, const Observation& shadow) {
+bool equal_at_sight(const Observation& primary, const Observation& shadow, const LatencyRule* latency) {
   using End = Observation::End;
   if (primary.end != End::kAnswered || shadow.end != End::kAnswered) return false;
   if (primary.grpc_status != shadow.grpc_status) return false;
@@ -14,6 +16,9 @@ bool equal_at_sight(const Observation& primary, const Observation& shadow) {
     default:
       break;
   }
+  if (primary.metadata != shadow.metadata) return false;
+  const bool legacy_first = primary.side == Side::kLegacy;
+  if (too_slow((legacy_first ? primary : shadow).latency, (legacy_first ? shadow : primary).latency, latency)) return false;
   const auto& a = primary.messages;
   const auto& b = shadow.messages;
   if (a.size() != b.size() || a.size() > kSightMessages || primary.message_bytes > kSightBytes) return false;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "facade/compare/path_rules.h"
 #include "routing/utf8.h"
 
 namespace ficus {
@@ -53,9 +54,8 @@ std::string shown(std::string_view type, std::string_view text) {
 
 class TraceBuilder {
  public:
-  TraceBuilder(const CompareSpec& rules, const Redactor& redactor)
-      // What has no path is shown only where everything is: `redact` could mean what stands in it.
-      : pathless_plain_(rules.values_plain && rules.redact.empty()), redactor_(redactor) {}
+  TraceBuilder(const PathRules& rules, const Redactor& redactor)
+      : pathless_plain_(rules.all_plain()), redactor_(redactor) {}
 
   std::string value(const RawValue& raw, bool plain) const {
     return plain ? shown(raw.type, raw.text) : redactor_.hashed(raw.type, raw.text);
@@ -120,6 +120,8 @@ class TraceBuilder {
       case DifferenceKind::kSize: return TraceDifference::SIZE;
       case DifferenceKind::kType: return TraceDifference::TYPE;
       case DifferenceKind::kStatus: return TraceDifference::STATUS;
+      case DifferenceKind::kMetadata: return TraceDifference::METADATA;
+      case DifferenceKind::kLatency: return TraceDifference::LATENCY;
     }
     return TraceDifference::KIND_UNSPECIFIED;
   }
@@ -133,7 +135,7 @@ class TraceBuilder {
 MismatchTrace build_trace(const CompareJob& job, const Comparison& comparison, const Redactor& redactor) {
   const RouteTable& table = *job.table;
   const CapabilityInfo& capability = table.capabilities()[table.methods()[job.method].capability];
-  const TraceBuilder builder(capability.compare, redactor);
+  const TraceBuilder builder(PathRules(capability.compare, job.method_name), redactor);
 
   MismatchTrace trace;
   trace.set_trace_id(job.trace_id);
