@@ -4,6 +4,7 @@
 
 #include <boost/container/small_vector.hpp>
 
+#include "facade/compare/path_rules.h"
 #include "facade/metrics/families.h"
 #include "facade/net/recycled_handler.h"
 #include "facade/rpc/forward_head.h"
@@ -321,13 +322,16 @@ void RpcCall::begin_tap(const RouteDecision& decision, const std::array<char, 16
   setup.max_in_flight = server_.share_of(rule.shadow_max_in_flight);
   setup.in_flight = routes_->rule_in_flight[plan_.rule];
   setup.keep_answer = may_fall_back(decision) && decision.shadow_side == Side::kLegacy;
+  const CapabilityInfo& capability = table.capabilities()[plan_.capability];
+  setup.metadata = &capability.compared_metadata;
+  setup.latency = PathRules(capability.compare, table.methods()[plan_.method].method).latency();
 
   const auto span = span_id_of(server_.random());
   const auto traceparent = format_traceparent(trace_, span);
   ForwardHead how;
   how.upstream = &table.upstreams()[decision.shadow_upstream];
   how.peer = forwarded_peer(*how.upstream);
-  how.override_metadata = table.capabilities()[plan_.capability].override_metadata;
+  how.override_metadata = capability.override_metadata;
   how.mark = true;
   how.trace = &trace_;
   how.traceparent = {traceparent.data(), traceparent.size()};

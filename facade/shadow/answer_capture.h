@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "facade/compare/observation.h"
 #include "facade/h2/header_block.h"
@@ -25,8 +26,10 @@ class AnswerCapture : private GrpcFrameReader::Sink {
   AnswerCapture(const AnswerCapture&) = delete;
   AnswerCapture& operator=(const AnswerCapture&) = delete;
 
-  // At most this many bytes of messages are kept; set before the first byte.
+  // At most this many bytes of messages and metadata are kept; set before the first byte.
   void set_limit(std::size_t bytes) noexcept { limit_ = bytes; }
+  // Metadata of these names is kept too, within the same limit; outlives the capture. Set before the head.
+  void set_metadata(const std::vector<std::string>* names) noexcept { names_ = names; }
   void on_headers(const HeaderBlock& head, bool end_stream);
   // Keeps messages until the limit or the budget is reached; then drops all of them and only counts.
   void on_data(std::string_view bytes);
@@ -50,9 +53,13 @@ class AnswerCapture : private GrpcFrameReader::Sink {
   void on_message_begin(bool compressed, std::uint32_t length) override;
   void on_message_bytes(std::string_view piece) override;
   void on_message_end() override {}
+  void keep_metadata(const HeaderBlock& block);
+  // False: over a limit, and all that was held is dropped.
+  bool charge(std::size_t bytes) noexcept;
   void give_up() noexcept;
 
   ShadowBudget* budget_;
+  const std::vector<std::string>* names_ = nullptr;
   std::size_t limit_ = 0;
   std::size_t held_ = 0;
   GrpcFrameReader reader_;

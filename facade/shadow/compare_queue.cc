@@ -26,6 +26,8 @@ std::size_t bytes_of(const CompareJob& job) {
     if (observation == nullptr) continue;
     for (const ObservedMessage& message : observation->messages)
       bytes += sizeof(ObservedMessage) + message.bytes.size();
+    for (const ObservedMetadata& entry : observation->metadata)
+      bytes += sizeof(ObservedMetadata) + entry.name.size() + entry.value.size();
   }
   return bytes;
 }

@@ -34,7 +34,7 @@ struct CompareJob {
 
 struct CompareQueueOptions {
   std::size_t max_jobs = 4096;              // limit "compare_queue_jobs"
-  std::size_t max_bytes = 64u << 20;        // of observed messages; limit "compare_queue_bytes"
+  std::size_t max_bytes = 64u << 20;        // of observed messages and metadata; limit "compare_queue_bytes"
   unsigned threads = 1;
   CompareLimits limits;
 };

@@ -11,6 +11,7 @@ ShadowCall::ShadowCall(std::shared_ptr<ShadowTap> tap, ShadowBudget& budget, Wor
                        std::size_t capture_limit_bytes)
     : tap_(std::move(tap)), answer_(budget), worker_(worker) {
   answer_.set_limit(capture_limit_bytes);
+  answer_.set_metadata(tap_->setup_.metadata);
 }
 
 ShadowCall::~ShadowCall() {

@@ -12,6 +12,7 @@ namespace ficus {
 ShadowTap::ShadowTap(ShadowLane& lane, ShadowSetup setup)
     : lane_(lane), setup_(std::move(setup)), answer_(lane.budget) {
   answer_.set_limit(setup_.max_bytes);
+  answer_.set_metadata(setup_.metadata);
   lane_.pressure.watch();
 }
 
@@ -222,7 +223,7 @@ void ShadowTap::compare_if_both() {
   counted_ = true;
   // From here on the queue's own bound on bytes holds.
   lane_.budget.bytes -= std::exchange(charged_, 0);
-  if (equal_at_sight(*primary_, *shadow_)) {
+  if (equal_at_sight(*primary_, *shadow_, setup_.latency)) {
     setup_.origin->count_equal();
     return;
   }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/intrusive/list.hpp>
 
@@ -74,6 +75,9 @@ struct ShadowSetup {
   std::size_t max_in_flight = 128;        // this worker's part of the rule's limit; limit "shadow_in_flight"
   std::shared_ptr<std::size_t> in_flight; // of the rule on this worker
   bool keep_answer = false;               // somebody may give_answer_to()
+  // What the policy compares beside messages; borrowed of what `origin` keeps alive, null: nothing.
+  const std::vector<std::string>* metadata = nullptr;
+  const LatencyRule* latency = nullptr;
 };
 
 class ShadowTap : public std::enable_shared_from_this<ShadowTap>, private AfterFlush, private GrpcFrameReader::Sink {
