@@ -10,6 +10,7 @@
 #include "facade/compare/canonical.h"
 #include "facade/compare/message_diff.h"
 #include "tests/facade/compare/random_message.h"
+#include "tests/facade/compare/rule_cases.h"
 #include "tests/facade/compare/schema_fixture.h"
 
 namespace ficus {
@@ -79,8 +80,26 @@ CompareSpec random_rules(RandomMessages& random) {
   for (const std::string& path : lists) {
     if (random.chance(0.3)) rules.unordered.push_back(test::paths({path})[0]);
   }
+  static const std::vector<std::pair<std::string, std::string>> keys = {
+      {"policy.endorsements", "id"}, {"**.parts", "note"}, {"policy.riders", "id"}, {"row", "cell"}, {"details", "type_url"}};
+  for (const auto& [path, by] : keys) {
+    if (random.chance(0.2)) rules.keyed.push_back(test::keyed(path, by));
+  }
   rules.absent_equals_default = random.chance(0.6);
   return rules;
+}
+
+std::vector<ToleranceRule> random_tolerances(RandomMessages& random) {
+  std::vector<ToleranceRule> out;
+  for (const char* path : {"**.amount", "numbers", "**.ratios", "**", "code", "policy.flags", "packed"}) {
+    const double part = static_cast<double>(1 + random.below(30)) / 32;
+    if (random.chance(0.4)) {
+      out.push_back(random.chance(0.6) ? test::absolute(path, part * (random.chance(0.5) ? 4 : 1e15))
+                                       : test::relative(path, part));
+    }
+  }
+  if (random.chance(0.5)) out.push_back(test::window("**.updated_at", std::chrono::milliseconds(1 + random.below(500'000'000))));
+  return out;
 }
 
 // A pair that has much in common.
@@ -189,6 +208,46 @@ TEST(DiffPropertyTest, AnotherIgnoreRuleOnlyTakesAway) {
           << a->ShortDebugString() << "\n"
           << b->ShortDebugString();
     }
+  });
+}
+
+TEST(DiffPropertyTest, RulesNeverMakeTwoAnswersDiffer) {
+  int saved = 0;
+  each_round([&](RandomMessages& random, const std::string& type) {
+    const auto [a, b] = random_pair(random, type);
+    CompareSpec rules = random_rules(random);
+    const std::uint64_t before = Bench(rules).diff(*a, *b).count;
+    rules.tolerance = random_tolerances(random);
+    const std::uint64_t with_tolerance = Bench(rules).diff(*a, *b).count;
+    EXPECT_LE(with_tolerance, before) << a->ShortDebugString() << "\n" << b->ShortDebugString();
+    saved += before > 0 && with_tolerance == 0;
+    if (with_tolerance > 0) return;
+    for (const KeyedRule& rule : random_rules(random).keyed) rules.keyed.push_back(rule);
+    for (const PathRule& rule : random_rules(random).unordered) rules.unordered.push_back(rule);
+    EXPECT_EQ(Bench(rules).diff(*a, *b).count, 0u) << a->ShortDebugString() << "\n" << b->ShortDebugString();
+  });
+  EXPECT_GT(saved, kRounds / 50) << "tolerances had nothing to do";
+}
+
+TEST(DiffPropertyTest, TolerancesMakeNothingOfAMessageAndItself) {
+  each_round([](RandomMessages& random, const std::string& type) {
+    const auto message = random.make(type);
+    CompareSpec rules = random_rules(random);
+    rules.tolerance = random_tolerances(random);
+    const Findings found = Bench(rules).diff(*message, *message);
+    EXPECT_EQ(found.count, 0u);
+    EXPECT_THAT(found.swallowed, IsEmpty());
+  });
+}
+
+TEST(DiffPropertyTest, WhetherAnythingDiffersIsTheSameFromBothSides) {
+  each_round([](RandomMessages& random, const std::string& type) {
+    const auto [a, b] = random_pair(random, type);
+    CompareSpec rules = random_rules(random);
+    rules.tolerance = random_tolerances(random);
+    Bench bench(rules);
+    EXPECT_EQ(bench.diff(*a, *b).count == 0, bench.diff(*b, *a).count == 0)
+        << a->ShortDebugString() << "\n" << b->ShortDebugString();
   });
 }
 

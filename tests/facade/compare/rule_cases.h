@@ -20,6 +20,39 @@ inline Texts swallowed(const Comparison& comparison) {
   return out;
 }
 
+inline KeyedRule keyed(std::string_view path, std::string by) { return {paths({path})[0], Text{std::move(by), {}}}; }
+inline ToleranceRule absolute(std::string_view path, double most) {
+  return {paths({path})[0], At<double>{most, {}}, {}, {}};
+}
+inline ToleranceRule relative(std::string_view path, double most) {
+  return {paths({path})[0], {}, At<double>{most, {}}, {}};
+}
+inline ToleranceRule window(std::string_view path, std::chrono::milliseconds most) {
+  return {paths({path})[0], {}, {}, At<std::chrono::milliseconds>{most, {}}};
+}
+
+// What a comparison must say under rules of any kind.
+struct SpecCase {
+  const char* name;
+  std::string legacy, fresh;
+  CompareSpec rules;
+  Texts want, want_swallowed;
+};
+
+inline void expect_all(const std::vector<SpecCase>& cases) {
+  for (const SpecCase& c : cases) {
+    const Comparison got = diff_texts(c.legacy, c.fresh, c.rules);
+    EXPECT_EQ(summary(got), c.want) << c.name;
+    EXPECT_EQ(swallowed(got), c.want_swallowed) << c.name;
+    EXPECT_EQ(got.verdict, !c.want.empty()            ? Verdict::kMismatch
+                           : c.want_swallowed.empty() ? Verdict::kMatch
+                                                      : Verdict::kIgnored)
+        << c.name << ' ' << got.reason;
+    // Neither side's values may be taken for granted: the same the other way round.
+    EXPECT_EQ(diff_texts(c.fresh, c.legacy, c.rules).verdict, got.verdict) << c.name << ", swapped";
+  }
+}
+
 struct RuleCase {
   const char* name;
   const char* legacy;
