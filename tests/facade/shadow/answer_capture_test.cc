@@ -133,5 +133,72 @@ TEST(AnswerCaptureTest, TheFirstEndCounts) {
   EXPECT_EQ(seen.grpc_status, GrpcCode::kDeadlineExceeded);
 }
 
+const std::vector<std::string> kNames = {"x-a", "x-b-bin"};
+
+TEST(AnswerCaptureTest, KeepsMetadataOfThePolicysNamesAndNoOther) {
+  Capture c;
+  c.answer.set_metadata(&kNames);
+  c.answer.on_headers(block({{":status", "200"}, {"x-a", "1"}, {"x-secret", "s"}, {"x-a", "2"}}), false);
+  c.answer.on_data(frame("m"));
+  const HeaderBlock trailers = block({{"grpc-status", "0"}, {"x-b-bin", "AA"}, {"x-other", "o"}, {"x-a", "3"}});
+  c.answer.on_end(&trailers);
+  const std::vector<ObservedMetadata> want = {{"x-a", "1"}, {"x-a", "2"}, {"x-b-bin", "AA"}, {"x-a", "3"}};
+  EXPECT_EQ(c.take().metadata, want);
+}
+
+TEST(AnswerCaptureTest, KeepsMetadataOfAnAnswerOfTrailersOnlyOnce) {
+  Capture c;
+  c.answer.set_metadata(&kNames);
+  c.answer.on_headers(block({{":status", "200"}, {"grpc-status", "5"}, {"x-a", "1"}}), true);
+  const Observation seen = c.take();
+  EXPECT_EQ(seen.grpc_status, GrpcCode::kNotFound);
+  EXPECT_EQ(seen.metadata, (std::vector<ObservedMetadata>{{"x-a", "1"}}));
+}
+
+TEST(AnswerCaptureTest, MetadataThatNobodyComparesIsNotKept) {
+  Capture none, empty;
+  const std::vector<std::string> no_names;
+  empty.answer.set_metadata(&no_names);
+  for (Capture* c : {&none, &empty}) {
+    c->answer.on_headers(block({{":status", "200"}, {"grpc-status", "0"}, {"x-a", "1"}}), true);
+    EXPECT_TRUE(c->take().metadata.empty());
+  }
+}
+
+TEST(AnswerCaptureTest, MetadataOverTheLimitIsAnAnswerOverTheLimit) {
+  const std::string long_value(300, 'v');
+  for (const bool trailers_only : {true, false}) {
+    for (const bool budget : {true, false}) {
+      Capture c(budget ? 10'000 : 300, budget ? 300 : 10'000);
+      c.answer.set_metadata(&kNames);
+      HeaderBlock head = block({{":status", "200"}});
+      if (trailers_only) head.add_static("grpc-status", "0");
+      head.add_copy("x-a", long_value);
+      c.answer.on_headers(head, trailers_only);
+      EXPECT_TRUE(c.answer.over_limit());
+      EXPECT_EQ(c.answer.over_budget(), budget);
+      const HeaderBlock trailers = block({{"grpc-status", "0"}});
+      if (!trailers_only) c.answer.on_end(&trailers);
+      EXPECT_EQ(c.answer.held_bytes(), 0u);
+      const Observation seen = c.take();
+      EXPECT_EQ(seen.end, Observation::End::kOverLimit);
+      EXPECT_TRUE(seen.metadata.empty());
+    }
+  }
+}
+
+TEST(AnswerCaptureTest, TrailersOverTheLimitLetTheMessagesGoToo) {
+  Capture c(400);
+  c.answer.set_metadata(&kNames);
+  c.answer.on_headers(block({{":status", "200"}}), false);
+  c.answer.on_data(frame("message"));
+  HeaderBlock trailers = block({{"grpc-status", "0"}});
+  trailers.add_copy("x-a", std::string(400, 'v'));
+  c.answer.on_end(&trailers);
+  const Observation seen = c.take();
+  EXPECT_EQ(seen.end, Observation::End::kOverLimit);
+  EXPECT_TRUE(seen.messages.empty());
+}
+
 }  // namespace
 }  // namespace ficus

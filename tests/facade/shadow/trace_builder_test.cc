@@ -159,6 +159,42 @@ TEST(TraceBuilderTest, StatusesAndSizesAreNobodysData) {
   EXPECT_THAT(trace.new_().grpc_message(), MatchesRegex("string:16:[0-9a-f]{16}"));
 }
 
+TEST(TraceBuilderTest, MetadataIsHashedAndLatencyIsNobodysData) {
+  const std::string compare = "      metadata: [x-a, x-b-bin]\n      latency: {absolute: 1ms}";
+  for (const bool plain : {false, true}) {
+    CompareJob job = test::get_job(test::inquiry_table(compare + (plain ? "\n      values: plain" : "")), "", "");
+    auto primary = std::make_shared<Observation>(*job.primary);
+    primary->metadata = {{"x-a", "SECRET-1"}};
+    job.primary = primary;
+    auto shadow = std::make_shared<Observation>(*job.shadow);
+    shadow->metadata = {{"x-b-bin", "U0VDUkVU"}};
+    job.shadow = shadow;
+    const MismatchTrace trace = trace_of(job);
+    ASSERT_EQ(trace.differences_size(), 3);
+    EXPECT_EQ(trace.differences(0).kind(), ficus::trace::v1::Difference::METADATA);
+    EXPECT_EQ(trace.differences(0).path(), "metadata[x-a]");
+    EXPECT_EQ(trace.differences(0).legacy(), plain ? "SECRET-1" : redactor().hashed("string", "SECRET-1"));
+    EXPECT_FALSE(trace.differences(0).has_new_());
+    EXPECT_EQ(trace.differences(1).path(), "metadata[x-b-bin]");
+    EXPECT_EQ(trace.differences(1).new_(), plain ? "U0VDUkVU" : redactor().hashed("string", "U0VDUkVU"));
+    EXPECT_EQ(trace.differences(2).kind(), ficus::trace::v1::Difference::LATENCY);
+    EXPECT_EQ(trace.differences(2).severity(), MismatchTrace::MINOR);
+    EXPECT_EQ(trace.differences(2).legacy(), "1.500ms");
+    EXPECT_EQ(trace.differences(2).new_(), "3.000ms");
+    EXPECT_EQ(trace.severity(), MismatchTrace::MAJOR);
+  }
+}
+
+TEST(TraceBuilderTest, RedactOfAMethodTakesBackWhatHasNoPathToo) {
+  CompareJob job = test::get_job(
+      test::inquiry_table("      values: plain\n      methods: {Get: {redact: [policy.notes]}}"),
+      "policy { notes: 'SECRET-a' number: 'P-1' }", "policy { notes: 'SECRET-b' number: 'P-2' }");
+  job.key = "SECRET-c";
+  const std::string json = json_of(job);
+  EXPECT_THAT(json, Not(HasSubstr("SECRET")));
+  EXPECT_THAT(json, HasSubstr("P-1"));
+}
+
 TEST(TraceBuilderTest, TextFromTheNetworkIsMadePrintable) {
   CompareJob job =
       test::get_job(test::inquiry_table("      values: plain"), "policy { notes: 'a' }", "policy { notes: 'b' }");
