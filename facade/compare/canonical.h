@@ -12,11 +12,13 @@
 
 namespace ficus {
 
-// Ignored fields are left out, `unordered` and `keyed` lists sorted, defaults left out where absent equals default; NaNs, zeros,
-// unknown fields and maps are brought into one form; an Any's payload is taken apart where the schema has its type.
+// Ignored fields are left out, `unordered` and `keyed` lists sorted, defaults left out where absent equals default;
+// NaNs, zeros, unknown fields and maps are brought into one form; an Any's payload is taken apart where the schema has
+// its type.
 class Canonicalizer {
  public:
-  enum class Rules { kApply, kNone, kLoose };  // kNone: nothing ignored, nothing unordered
+  // kNone: nothing ignored, every list in order. kLoose: like kApply, but without what tolerances are about.
+  enum class Rules { kApply, kNone, kLoose };
 
   // `cursor` stands at the message's path whenever a function is called, and is back there when it returns.
   Canonicalizer(const DiffContext& context, PathCursor& cursor, Rules rules)
