@@ -200,14 +200,13 @@ class CompareCheck {
 
   void judge(const ToleranceRule& rule, const std::string& path, const std::vector<Read>& reads) {
     const Measure measure = rule.window ? Measure::kTime : Measure::kNumber;
-    if (any(reads, [&](const Read& r) {
-          return catalog_->response_has_measure(r.first, r.second, rule.path, measure);
-        })) {
+    if (any(reads,
+            [&](const Read& r) { return catalog_->response_has_measure(r.first, r.second, rule.path, measure); })) {
       return;
     }
     report_.error(codes::kNotMeasured, rule.mark, path,
-                  in_quotes(rule.path.text()) + (rule.window ? " is neither a google.protobuf.Timestamp nor a Duration"
-                                                             : " is not a number"),
+                  in_quotes(rule.path.text()) +
+                      (rule.window ? " is neither a google.protobuf.Timestamp nor a Duration" : " is not a number"),
                   rule.window ? "numbers take `absolute` or `relative`"
                               : "name the number itself; a Timestamp or Duration takes `window`");
   }

@@ -67,13 +67,12 @@ void read_tolerances(const Value& value, std::vector<ToleranceRule>& rules) {
     if (const auto path = fields.need("path")) {
       if (auto pattern = path->read(parse_path_pattern)) rule.path = *std::move(pattern);
     }
-    fields.get("absolute", rule.absolute, [](std::string_view text) {
-      return parse_decimal(text, kLargestAbsoluteTolerance, Limit::kInclusive);
-    });
-    fields.get("relative", rule.relative, [](std::string_view text) { return parse_decimal(text, 1, Limit::kExclusive); });
-    fields.get("window", rule.window, [](std::string_view text) {
-      return parse_duration(text, milliseconds(1), kLongestToleranceWindow);
-    });
+    fields.get("absolute", rule.absolute,
+               [](std::string_view text) { return parse_decimal(text, kLargestAbsoluteTolerance, Limit::kInclusive); });
+    fields.get("relative", rule.relative,
+               [](std::string_view text) { return parse_decimal(text, 1, Limit::kExclusive); });
+    fields.get("window", rule.window,
+               [](std::string_view text) { return parse_duration(text, milliseconds(1), kLongestToleranceWindow); });
     read_expiry(fields, rule.until, rule.contact);
     const int given = fields.has("absolute") + fields.has("relative") + fields.has("window");
     if (fields.is_mapping() && given != 1) {

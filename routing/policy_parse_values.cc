@@ -140,8 +140,8 @@ Parsed<Percent> parse_percent(std::string_view text) {
 
 Parsed<double> parse_decimal(std::string_view text, double limit, Limit kind) {
   constexpr std::size_t kMostDecimals = 12;
-  const std::string wanted = std::string("above 0 and ") + (kind == Limit::kInclusive ? "at most " : "below ") +
-                             print_decimal(limit);
+  const std::string wanted =
+      std::string("above 0 and ") + (kind == Limit::kInclusive ? "at most " : "below ") + print_decimal(limit);
   const std::size_t whole_digits = digits_of(text);
   const std::string_view decimals = text.substr(std::min(text.size(), whole_digits + 1));
   const bool has_point = whole_digits < text.size();

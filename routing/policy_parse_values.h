@@ -84,11 +84,11 @@ Parsed<NamePattern> parse_name_pattern(std::string_view text, PatternForms forms
 
 // What a metadata name is wanted for; decides what is reserved.
 enum class MetadataUse : std::uint8_t {
-  kRead,    // identity, attributes, key, overrides: text, ours to read
-  kSet,     // set on calls to an upstream
-  kRemove,  // removed from calls to an upstream
-  kTest,    // carried by a call in `tests`: also x-ficus-shadow
-  kCompare, // of answers, binary ones too
+  kRead,     // identity, attributes, key, overrides: text, ours to read
+  kSet,      // set on calls to an upstream
+  kRemove,   // removed from calls to an upstream
+  kTest,     // carried by a call in `tests`: also x-ficus-shadow
+  kCompare,  // of answers, binary ones too
 };
 Parsed<std::string> parse_metadata_name(std::string_view text, MetadataUse use);
 // Visible ASCII and inner spaces, at most 4096 bytes. The message never repeats the value.

@@ -22,7 +22,9 @@ class Canonicalizer {
 
   // `cursor` stands at the message's path whenever a function is called, and is back there when it returns.
   Canonicalizer(const DiffContext& context, PathCursor& cursor, Rules rules)
-      : context_(context), cursor_(cursor), apply_(rules != Rules::kNone && context.rules.swallows()),
+      : context_(context),
+        cursor_(cursor),
+        apply_(rules != Rules::kNone && context.rules.swallows()),
         loose_(rules == Rules::kLoose && context.rules.tolerates()) {}
 
   // Empty for a message that is alike to an empty one.

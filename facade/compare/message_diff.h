@@ -5,10 +5,10 @@
 // descended into, so nothing could be said of what was ignored inside them; matching is quadratic; and no deadline,
 // element count or depth bounds it. Tests check this walk against MessageDifferencer where the two mean the same.
 //
-// How fields are compared: field_value.h (values, presence), tolerance.h, diff_context.h (Any). Lists entry by entry, or
-// by a field of theirs; lists of different lengths are aligned by what they have in common. Maps by key. Unknown fields
-// by number and wire value. Parts: message_diff.cc (messages, fields), list_diff.cc (lists), list_match.cc (which
-// entries belong together).
+// How fields are compared: field_value.h (values, presence), tolerance.h, diff_context.h (Any). Lists entry by entry,
+// or by a field of theirs; lists of different lengths are aligned by what they have in common. Maps by key. Unknown
+// fields by number and wire value. Parts: message_diff.cc (messages, fields), list_diff.cc (lists), list_match.cc
+// (which entries belong together).
 #pragma once
 
 #include <cstdint>

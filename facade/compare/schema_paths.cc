@@ -101,8 +101,7 @@ bool is_list(const pb::FieldDescriptor* field) { return field->is_repeated() && 
 const pb::FieldDescriptor* key_of_entries(const pb::FieldDescriptor* list, std::string_view by) {
   if (!is_list(list) || list->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) return nullptr;
   const pb::FieldDescriptor* key = list->message_type()->FindFieldByName(std::string(by));
-  const bool single =
-      key != nullptr && !key->is_repeated() && key->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE;
+  const bool single = key != nullptr && !key->is_repeated() && key->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE;
   return single ? key : nullptr;
 }
 
@@ -113,11 +112,14 @@ bool is_keyed_list(const pb::FieldDescriptor* field, std::string_view by) {
 bool is_measure(const pb::FieldDescriptor* field, Measure measure) {
   if (field->is_map()) field = field->message_type()->map_value();
   switch (field->cpp_type()) {
-    case pb::FieldDescriptor::CPPTYPE_MESSAGE: return measure == Measure::kTime && is_time(field->message_type());
+    case pb::FieldDescriptor::CPPTYPE_MESSAGE:
+      return measure == Measure::kTime && is_time(field->message_type());
     case pb::FieldDescriptor::CPPTYPE_BOOL:
     case pb::FieldDescriptor::CPPTYPE_ENUM:
-    case pb::FieldDescriptor::CPPTYPE_STRING: return false;
-    default: return measure == Measure::kNumber;
+    case pb::FieldDescriptor::CPPTYPE_STRING:
+      return false;
+    default:
+      return measure == Measure::kNumber;
   }
 }
 

@@ -18,7 +18,8 @@ bool equal_at_sight(const Observation& primary, const Observation& shadow, const
   }
   if (primary.metadata != shadow.metadata) return false;
   const bool legacy_first = primary.side == Side::kLegacy;
-  if (too_slow((legacy_first ? primary : shadow).latency, (legacy_first ? shadow : primary).latency, latency)) return false;
+  if (too_slow((legacy_first ? primary : shadow).latency, (legacy_first ? shadow : primary).latency, latency))
+    return false;
   const auto& a = primary.messages;
   const auto& b = shadow.messages;
   if (a.size() != b.size() || a.size() > kSightMessages || primary.message_bytes > kSightBytes) return false;

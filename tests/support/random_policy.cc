@@ -328,9 +328,14 @@ class Maker {
       rule.until = maybe_date();
       rule.contact = maybe_line();
       switch (below(3)) {
-        case 0: rule.absolute = At<double>{std::round(decimal() * 1e12) / 1e12, {}}; break;
-        case 1: rule.relative = At<double>{(std::round(decimal() * 1e9) + 1) / 1e12, {}}; break;
-        default: rule.window = At<std::chrono::milliseconds>{duration(), {}};
+        case 0:
+          rule.absolute = At<double>{std::round(decimal() * 1e12) / 1e12, {}};
+          break;
+        case 1:
+          rule.relative = At<double>{(std::round(decimal() * 1e9) + 1) / 1e12, {}};
+          break;
+        default:
+          rule.window = At<std::chrono::milliseconds>{duration(), {}};
       }
       compare.tolerance.push_back(std::move(rule));
     }

@@ -231,23 +231,25 @@ TEST(DescriptorStoreTest, KnowsWhatAListCanBeMatchedByAndWhatIsMeasured) {
     const char *pattern, *by;
     bool has;
   };
-  for (const Keyed& c : {Keyed{"policy.endorsements", "id", true}, Keyed{"policy.endorsements", "tags", false},
-                         Keyed{"policy.endorsements", "premium", false}, Keyed{"policy.endorsements", "nothing", false},
-                         Keyed{"policy.premium", "amount", false}, Keyed{"numbers", "id", false},
-                         Keyed{"policy.amounts", "key", false}, Keyed{"details", "type_url", true}, Keyed{"**", "id", true}}) {
+  for (const Keyed& c :
+       {Keyed{"policy.endorsements", "id", true}, Keyed{"policy.endorsements", "tags", false},
+        Keyed{"policy.endorsements", "premium", false}, Keyed{"policy.endorsements", "nothing", false},
+        Keyed{"policy.premium", "amount", false}, Keyed{"numbers", "id", false}, Keyed{"policy.amounts", "key", false},
+        Keyed{"details", "type_url", true}, Keyed{"**", "id", true}}) {
     EXPECT_EQ(store->response_has_keyed(kService, "Get", pattern(c.pattern), c.by), c.has) << c.pattern << ' ' << c.by;
   }
   struct Measured {
     const char* pattern;
     bool number, time;
   };
-  for (const Measured& c : {Measured{"ratio", true, false}, Measured{"numbers", true, false}, Measured{"done", false, false},
-                            Measured{"policy.status", false, false}, Measured{"policy.number", false, false},
-                            Measured{"policy.updated_at", false, true}, Measured{"policy.updated_at.seconds", true, false},
-                            Measured{"policy.flags", true, false}, Measured{"policy.flags[true]", true, false},
-                            Measured{"policy.labels[a]", false, false}, Measured{"policy.premium", false, false},
-                            Measured{"**", true, true}}) {
-    EXPECT_EQ(store->response_has_measure(kService, "Get", pattern(c.pattern), Measure::kNumber), c.number) << c.pattern;
+  for (const Measured& c : {Measured{"ratio", true, false}, Measured{"numbers", true, false},
+                            Measured{"done", false, false}, Measured{"policy.status", false, false},
+                            Measured{"policy.number", false, false}, Measured{"policy.updated_at", false, true},
+                            Measured{"policy.updated_at.seconds", true, false}, Measured{"policy.flags", true, false},
+                            Measured{"policy.flags[true]", true, false}, Measured{"policy.labels[a]", false, false},
+                            Measured{"policy.premium", false, false}, Measured{"**", true, true}}) {
+    EXPECT_EQ(store->response_has_measure(kService, "Get", pattern(c.pattern), Measure::kNumber), c.number)
+        << c.pattern;
     EXPECT_EQ(store->response_has_measure(kService, "Get", pattern(c.pattern), Measure::kTime), c.time) << c.pattern;
   }
 }

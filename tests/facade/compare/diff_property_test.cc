@@ -80,8 +80,11 @@ CompareSpec random_rules(RandomMessages& random) {
   for (const std::string& path : lists) {
     if (random.chance(0.3)) rules.unordered.push_back(test::paths({path})[0]);
   }
-  static const std::vector<std::pair<std::string, std::string>> keys = {
-      {"policy.endorsements", "id"}, {"**.parts", "note"}, {"policy.riders", "id"}, {"row", "cell"}, {"details", "type_url"}};
+  static const std::vector<std::pair<std::string, std::string>> keys = {{"policy.endorsements", "id"},
+                                                                        {"**.parts", "note"},
+                                                                        {"policy.riders", "id"},
+                                                                        {"row", "cell"},
+                                                                        {"details", "type_url"}};
   for (const auto& [path, by] : keys) {
     if (random.chance(0.2)) rules.keyed.push_back(test::keyed(path, by));
   }
@@ -98,7 +101,8 @@ std::vector<ToleranceRule> random_tolerances(RandomMessages& random) {
                                        : test::relative(path, part));
     }
   }
-  if (random.chance(0.5)) out.push_back(test::window("**.updated_at", std::chrono::milliseconds(1 + random.below(500'000'000))));
+  if (random.chance(0.5))
+    out.push_back(test::window("**.updated_at", std::chrono::milliseconds(1 + random.below(500'000'000))));
   return out;
 }
 
@@ -246,8 +250,8 @@ TEST(DiffPropertyTest, WhetherAnythingDiffersIsTheSameFromBothSides) {
     CompareSpec rules = random_rules(random);
     rules.tolerance = random_tolerances(random);
     Bench bench(rules);
-    EXPECT_EQ(bench.diff(*a, *b).count == 0, bench.diff(*b, *a).count == 0)
-        << a->ShortDebugString() << "\n" << b->ShortDebugString();
+    EXPECT_EQ(bench.diff(*a, *b).count == 0, bench.diff(*b, *a).count == 0) << a->ShortDebugString() << "\n"
+                                                                            << b->ShortDebugString();
   });
 }
 

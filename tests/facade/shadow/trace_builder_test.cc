@@ -186,9 +186,9 @@ TEST(TraceBuilderTest, MetadataIsHashedAndLatencyIsNobodysData) {
 }
 
 TEST(TraceBuilderTest, RedactOfAMethodTakesBackWhatHasNoPathToo) {
-  CompareJob job = test::get_job(
-      test::inquiry_table("      values: plain\n      methods: {Get: {redact: [policy.notes]}}"),
-      "policy { notes: 'SECRET-a' number: 'P-1' }", "policy { notes: 'SECRET-b' number: 'P-2' }");
+  CompareJob job =
+      test::get_job(test::inquiry_table("      values: plain\n      methods: {Get: {redact: [policy.notes]}}"),
+                    "policy { notes: 'SECRET-a' number: 'P-1' }", "policy { notes: 'SECRET-b' number: 'P-2' }");
   job.key = "SECRET-c";
   const std::string json = json_of(job);
   EXPECT_THAT(json, Not(HasSubstr("SECRET")));
