@@ -69,6 +69,33 @@ class PoolBuilder {
               std::vector<SchemaError>& errors)
       : files_(files), well_known_(well_known_files()), origins_(origins), pool_(pool), errors_(errors) {}
 
+  // What grpc-status-details-bin holds, unless the files say what it is. Servers send it whether or not their schema
+  // does. Source: googleapis, google/rpc/status.proto.
+  void build_status_details() {
+    if (pool_.FindMessageTypeByName("google.rpc.Status") != nullptr || !build("google/protobuf/any.proto")) return;
+    pb::FileDescriptorProto file;
+    file.set_name("ficus/status_details.proto");
+    file.set_package("google.rpc");
+    file.set_syntax("proto3");
+    file.add_dependency("google/protobuf/any.proto");
+    pb::DescriptorProto& status = *file.add_message_type();
+    status.set_name("Status");
+    const auto add = [&](const char* name, pb::FieldDescriptorProto::Type type, pb::FieldDescriptorProto::Label label) {
+      pb::FieldDescriptorProto& field = *status.add_field();
+      field.set_name(name);
+      field.set_number(status.field_size());
+      field.set_type(type);
+      field.set_label(label);
+      return &field;
+    };
+    add("code", pb::FieldDescriptorProto::TYPE_INT32, pb::FieldDescriptorProto::LABEL_OPTIONAL);
+    add("message", pb::FieldDescriptorProto::TYPE_STRING, pb::FieldDescriptorProto::LABEL_OPTIONAL);
+    add("details", pb::FieldDescriptorProto::TYPE_MESSAGE, pb::FieldDescriptorProto::LABEL_REPEATED)
+        ->set_type_name(".google.protobuf.Any");
+    ErrorList ignored;  // another package of the name "google.rpc.Status": then it is compared as bytes
+    pool_.BuildFileCollectingErrors(file, &ignored);
+  }
+
   // Gives every message type that is in the pool then, nested ones too.
   std::vector<const pb::Descriptor*> build_all() {
     for (const auto& [name, file] : files_) build(name);
@@ -195,7 +222,11 @@ Result<std::shared_ptr<const DescriptorStore>, std::vector<SchemaError>> Descrip
     }
   }
   auto impl = std::make_unique<Impl>();
-  if (errors.empty()) impl->types = PoolBuilder(by_name, origins, impl->pool, errors).build_all();
+  if (errors.empty()) {
+    PoolBuilder builder(by_name, origins, impl->pool, errors);
+    impl->types = builder.build_all();
+    if (errors.empty()) builder.build_status_details();
+  }
   if (!errors.empty()) return fail(std::move(errors));
   impl->factory = std::make_unique<pb::DynamicMessageFactory>(&impl->pool);
   return std::shared_ptr<const DescriptorStore>(new DescriptorStore(std::move(impl)));

@@ -41,7 +41,7 @@ void MessageDiff::report(DifferenceKind kind, Severity severity, bool plain, Fin
   FieldPath prefix;
   for (std::size_t i = 0; i < d.path.size(); ++i) {
     prefix.push_back(d.path[i]);
-    if (d.path[i].has_map_key) d.details[i].key_plain = context_.rules.plain(prefix);
+    if (d.path[i].has_map_key) d.details[i].key_plain = (in_metadata_ && i == 0) || context_.rules.plain(prefix);
   }
   d.kind = kind;
   d.severity = severity;
@@ -70,6 +70,19 @@ void MessageDiff::only_in(Side side, const Message& message, std::uint32_t index
          findings_, [&](RawValue& in_legacy, RawValue& in_new) {
            (side == Side::kLegacy ? in_legacy : in_new) = raw_message(message, survey.plain);
          });
+}
+
+void MessageDiff::compare_metadata(const std::string& name, const Message& legacy, const Message& fresh) {
+  message_index_ = 0;
+  const PathCursor::Step step(cursor_, "metadata");
+  cursor_.at_key(name, "string");
+  in_metadata_ = true;
+  if (const PathRule* rule = context_.rules.ignored(cursor_.path())) {
+    if (exact_.message(legacy) != exact_.message(fresh)) findings_.swallow(rule);
+  } else {
+    messages(legacy, fresh, findings_);
+  }
+  in_metadata_ = false;
 }
 
 void MessageDiff::messages(const Message& legacy, const Message& fresh, Findings& out) {

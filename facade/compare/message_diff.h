@@ -49,6 +49,9 @@ class MessageDiff {
   void compare(const google::protobuf::Message& legacy, const google::protobuf::Message& fresh, std::uint32_t index);
   // The `index`th message, which only one answer has.
   void only_in(Side side, const google::protobuf::Message& message, std::uint32_t index);
+  // The two values of a metadata name, taken apart; paths begin with metadata[name], which may be shown.
+  void compare_metadata(const std::string& name, const google::protobuf::Message& legacy,
+                        const google::protobuf::Message& fresh);
 
  private:
   using Message = google::protobuf::Message;
@@ -113,6 +116,7 @@ class MessageDiff {
   Canonicalizer exact_;
   Canonicalizer loose_;
   std::uint32_t message_index_ = 0;
+  bool in_metadata_ = false;
 };
 
 }  // namespace ficus

@@ -103,6 +103,11 @@ std::vector<Difference> metadata_differences(const Observation& legacy, const Ob
   return out;
 }
 
+std::optional<std::string> binary_value(const Observation& side, std::string_view name) {
+  const std::optional<std::string> all = joined(side, name);
+  return all ? decode_base64(*all) : std::nullopt;  // a comma is no digit
+}
+
 bool too_slow(std::chrono::nanoseconds legacy, std::chrono::nanoseconds fresh, const LatencyRule* rule) noexcept {
   if (rule == nullptr || fresh <= legacy) return false;
   const std::chrono::nanoseconds more = fresh - legacy;

@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "facade/compare/comparison.h"
@@ -16,6 +18,11 @@ namespace ficus {
 // commas are one (gRPC PROTOCOL-HTTP2.md, "Custom-Metadata"); binary values are compared as bytes, padded or not.
 std::vector<Difference> metadata_differences(const Observation& legacy, const Observation& fresh,
                                              const PathRules& rules);
+
+// google.rpc.Status, which gRPC servers say more of a failure with than its code.
+inline constexpr std::string_view kStatusDetails = "grpc-status-details-bin";
+// The bytes of a binary name's one value; absent: it came never or several times, or is no base64.
+std::optional<std::string> binary_value(const Observation& side, std::string_view name);
 
 // Whether new was slower than legacy by more than the rule allows; null: whatever it was, it is allowed.
 bool too_slow(std::chrono::nanoseconds legacy, std::chrono::nanoseconds fresh, const LatencyRule* rule) noexcept;

@@ -91,7 +91,10 @@ class AnswerDiff {
     for (std::size_t i = 0; i < in_both && !budget_.stopped(); ++i) compare_messages(i);
     if (in_both != in_one && type_ == nullptr) budget_.stop("no_schema");
     for (std::size_t i = in_both; i < in_one && !budget_.stopped(); ++i) only_message(i);
-    for (Difference& d : metadata_differences(legacy_, fresh_, rules_)) add(std::move(d));
+    const bool details_compared = compare_status_details();
+    for (Difference& d : metadata_differences(legacy_, fresh_, rules_)) {
+      if (!details_compared || d.path.front().map_key != kStatusDetails) add(std::move(d));
+    }
     if (auto slow = latency_difference(legacy_, fresh_, rules_)) add(std::move(*slow));
     return conclude();
   }
@@ -103,6 +106,27 @@ class AnswerDiff {
     one.severity = d.severity;
     one.differences.push_back(std::move(d));
     findings_.add(std::move(one), limits_.differences);
+  }
+
+  // Of two failures. False: there is nothing that can be taken apart on both sides.
+  bool compare_status_details() {
+    if (legacy_.grpc_status == GrpcCode::kOk || store_ == nullptr || !names_status_details()) return false;
+    const std::optional<std::string> a = binary_value(legacy_, kStatusDetails);
+    const std::optional<std::string> b = binary_value(fresh_, kStatusDetails);
+    const auto* type = store_->find_type("google.rpc.Status");
+    if (!a || !b || type == nullptr) return false;
+    const auto in_legacy = parse_message(*a, type, *store_, limits_.recursion, elements_left_);
+    const auto in_fresh = parse_message(*b, type, *store_, limits_.recursion, elements_left_);
+    if (!in_legacy || !in_fresh) return false;
+    differ().compare_metadata(std::string(kStatusDetails), **in_legacy, **in_fresh);
+    return true;
+  }
+  bool names_status_details() const {
+    bool named = false;
+    rules_.each_layer([&](const CompareRules& layer) {
+      for (const Text& name : layer.metadata) named = named || name.value == kStatusDetails;
+    });
+    return named;
   }
 
   void compare_messages(std::size_t index) {

@@ -120,6 +120,73 @@ TEST(MetadataDiffTest, FailuresOfOneStatusAreComparedAndOfTwoAreNot) {
             Verdict::kAbandoned);
 }
 
+// What a server says of a failure, as it stands in its trailers.
+std::string details(const std::string& text) {
+  const std::string bytes = test::wire_of(*test::test_store(), "google.rpc.Status", text);
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  std::uint32_t bits = 0;
+  int have = 0;
+  for (const char c : bytes) {
+    bits = bits << 8 | static_cast<unsigned char>(c);
+    for (have += 8; have >= 6;) out += kDigits[bits >> (have -= 6) & 63];
+  }
+  if (have > 0) out += kDigits[bits << (6 - have) & 63];
+  return out;
+}
+
+Comparison compare_details(const std::string& legacy, const std::string& fresh, CompareSpec rules = {},
+                           GrpcCode code = GrpcCode::kNotFound) {
+  rules.metadata = {Text{std::string(kStatusDetails), {}}};
+  return test::diff(with(Side::kLegacy, {{std::string(kStatusDetails), legacy}}, code),
+                    with(Side::kNew, {{std::string(kStatusDetails), fresh}}, code), "Get", rules,
+                    test::test_store().get());
+}
+
+TEST(StatusDetailsTest, AreComparedFieldByFieldWhereBothSidesFailAlike) {
+  const std::string path = "metadata[grpc-status-details-bin]";
+  const std::string one = details("code: 5 message: 'm' details { [x/testing.Money] { amount: 1 currency: 'EUR' } }");
+  const std::string two = details("code: 5 message: 'n' details { [x/testing.Money] { amount: 2 currency: 'EUR' } }");
+  EXPECT_EQ(compare_details(one, one).verdict, Verdict::kMatch);
+  const Comparison got = compare_details(one, two);
+  EXPECT_THAT(summary(got),
+              ElementsAre("value " + path + ".message major", "value " + path + ".details[0].amount major"));
+  EXPECT_TRUE(got.differences[0].details.at(0).key_plain);
+  EXPECT_FALSE(got.differences[0].plain);
+  EXPECT_EQ(got.differences[1].legacy.text, "1");
+  CompareSpec rules;
+  rules.ignore = test::paths({path + ".message"});
+  rules.tolerance = {test::absolute(path + ".details.amount", 1)};
+  const Comparison allowed = compare_details(one, two, rules);
+  EXPECT_EQ(allowed.verdict, Verdict::kIgnored);
+  EXPECT_THAT(test::swallowed(allowed), ElementsAre(path + ".message:1", path + ".details.amount:1"));
+  // A type that no schema has is compared as it is.
+  EXPECT_THAT(summary(compare_details(details("details { type_url: 'x/no.Such' value: 'a' }"),
+                                      details("details { type_url: 'x/no.Such' value: 'b' }"))),
+              ElementsAre("value " + path + ".details[0].value major"));
+  CompareSpec whole;
+  whole.ignore = test::paths({"metadata"});
+  EXPECT_EQ(compare_details(one, two, whole).verdict, Verdict::kIgnored);
+}
+
+TEST(StatusDetailsTest, AreComparedAsBytesWhereTheyCannotBeTakenApart) {
+  const std::string good = details("code: 5 message: 'm'");
+  const std::string whole = "metadata metadata[grpc-status-details-bin] major";
+  EXPECT_THAT(summary(compare_details(good, "%%%")), ElementsAre(whole)) << "no base64";
+  EXPECT_THAT(summary(compare_details(good, "CP8")), ElementsAre(whole)) << "no message";
+  EXPECT_THAT(summary(compare_details(good, good + "," + good)), ElementsAre(whole)) << "two of them";
+  EXPECT_THAT(summary(compare_details(good, details("code: 6"), {}, GrpcCode::kOk)), ElementsAre(whole))
+      << "no failures";
+  const auto without_schema = [](const std::string& value) {
+    return with(Side::kNew, {{std::string(kStatusDetails), value}}, GrpcCode::kNotFound);
+  };
+  Observation legacy = without_schema(good);
+  legacy.side = Side::kLegacy;
+  EXPECT_THAT(summary(compare(legacy, without_schema(details("code: 6")), naming({"grpc-status-details-bin"}))),
+              ElementsAre(whole));
+  EXPECT_THAT(summary(compare(legacy, without_schema(good), naming({"grpc-status-details-bin"}))), IsEmpty());
+}
+
 struct Slow {
   std::optional<milliseconds> absolute;
   std::optional<double> relative;
