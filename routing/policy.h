@@ -225,6 +225,12 @@ struct CompareSpec : CompareRules {
     }
     return nullptr;
   }
+  // The method's own, else the capability's; null: none.
+  const LatencyRule* latency_of(std::string_view method) const noexcept {
+    const PerMethod* own = of_method(method);
+    if (own != nullptr && own->latency) return &*own->latency;
+    return latency ? &*latency : nullptr;
+  }
 };
 
 // A method as a capability names it: service resolved, `*` kept.

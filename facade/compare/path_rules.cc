@@ -50,8 +50,7 @@ bool PathRules::all_plain() const noexcept {
 }
 
 const LatencyRule* PathRules::latency() const noexcept {
-  if (own_ != nullptr && own_->latency) return &*own_->latency;
-  return spec_.latency ? &*spec_.latency : nullptr;
+  return spec_.latency_of(own_ != nullptr ? std::string_view(own_->method.value) : std::string_view());
 }
 
 bool PathRules::swallows() const noexcept {

@@ -14,7 +14,7 @@ inline constexpr std::size_t kSightBytes = 16 * 1024;
 inline constexpr std::size_t kSightMessages = 16;
 
 // True: diff_responses would say kMatch and nothing else, whatever the schema and the rules, as long as `latency` is
-// what PathRules::latency() says of them. False: it must be asked. Any thread.
+// what CompareSpec::latency_of() says of them. False: it must be asked. Any thread.
 bool equal_at_sight(const Observation& primary, const Observation& shadow, const LatencyRule* latency = nullptr);
 
 }  // namespace ficus

@@ -4,7 +4,6 @@
 
 #include <boost/container/small_vector.hpp>
 
-#include "facade/compare/path_rules.h"
 #include "facade/metrics/families.h"
 #include "facade/net/recycled_handler.h"
 #include "facade/rpc/forward_head.h"
@@ -324,7 +323,7 @@ void RpcCall::begin_tap(const RouteDecision& decision, const std::array<char, 16
   setup.keep_answer = may_fall_back(decision) && decision.shadow_side == Side::kLegacy;
   const CapabilityInfo& capability = table.capabilities()[plan_.capability];
   setup.metadata = &capability.compared_metadata;
-  setup.latency = PathRules(capability.compare, table.methods()[plan_.method].method).latency();
+  setup.latency = capability.compare.latency_of(table.methods()[plan_.method].method);
 
   const auto span = span_id_of(server_.random());
   const auto traceparent = format_traceparent(trace_, span);
