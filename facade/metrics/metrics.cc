@@ -226,6 +226,20 @@ struct MetricsShard::Impl {
     find_or_make_locked(limits, families::kLimits, key).add();
   }
 
+  // Of one family, counters or gauges.
+  template <class T, class Sum>
+  void add_series(const Family& family, SeriesSet<T> FamilySeries::*set,
+                  std::map<std::string, Sum, std::less<>>& sums) {
+    std::vector<const typename SeriesSet<T>::Node*> nodes;
+    {
+      const std::lock_guard lock(mutex);
+      const auto found = families.find(family.name);
+      if (found == families.end()) return;
+      nodes = (found->second.*set).order;
+    }
+    for (const auto* node : nodes) sums[node->first] += node->second.value();
+  }
+
   void add_to(std::map<std::string, FamilyTotal, std::less<>>& totals) {
     struct Pointers {
       Family family;
@@ -269,8 +283,16 @@ Histogram& MetricsShard::histogram(const Family& family, LabelValues labels) {
 }
 
 struct Metrics::Impl {
-  std::mutex shards_mutex;
+  mutable std::mutex shards_mutex;
   std::deque<std::unique_ptr<MetricsShard>> shards;
+
+  std::vector<MetricsShard*> all_shards() const {
+    const std::lock_guard lock(shards_mutex);
+    std::vector<MetricsShard*> copy;
+    for (const auto& shard : shards) copy.push_back(shard.get());
+    return copy;
+  }
+
   std::mutex expose_mutex;
   std::function<void(MetricsShard&)> collect;
 };
@@ -296,12 +318,7 @@ std::string Metrics::expose() {
     impl_->collect(snapshot);
     snapshot.impl_->add_to(totals);
   }
-  std::vector<MetricsShard*> shards;
-  {
-    const std::lock_guard lock(impl_->shards_mutex);
-    for (const auto& shard : impl_->shards) shards.push_back(shard.get());
-  }
-  for (MetricsShard* shard : shards) shard->impl_->add_to(totals);
+  for (MetricsShard* shard : impl_->all_shards()) shard->impl_->add_to(totals);
 
   std::vector<prometheus::MetricFamily> families;
   families.reserve(totals.size());
@@ -310,6 +327,25 @@ std::string Metrics::expose() {
   out.imbue(std::locale::classic());
   prometheus::TextSerializer().Serialize(out, families);
   return std::move(out).str();
+}
+
+std::vector<SeriesValue> Metrics::read(const Family& family) const {
+  if (family.type == Family::Type::kHistogram) programmer_error(family, "a histogram has no one value to read");
+  FamilyTotal total{family, {}, {}, {}};
+  for (MetricsShard* shard : impl_->all_shards()) {
+    shard->impl_->add_series(family, &FamilySeries::counters, total.counters);
+    shard->impl_->add_series(family, &FamilySeries::gauges, total.gauges);
+  }
+  std::vector<SeriesValue> values;
+  const auto take = [&](const auto& sums) {
+    for (const auto& [key, value] : sums) {
+      const auto labels = split_key(key);
+      values.push_back({std::vector<std::string>(labels.begin(), labels.end()), static_cast<double>(value)});
+    }
+  };
+  take(total.counters);
+  take(total.gauges);
+  return values;
 }
 
 }  // namespace ficus

@@ -91,6 +91,12 @@ class MetricsShard {
   std::unique_ptr<Impl> impl_;
 };
 
+// One series as it was when it was read.
+struct SeriesValue {
+  std::vector<std::string> labels;  // values, in the family's order
+  double value = 0;                 // of a counter exact up to 2^53
+};
+
 class Metrics {
  public:
   Metrics();
@@ -103,6 +109,10 @@ class Metrics {
   // Prometheus text format 0.0.4, through prometheus-cpp's serializer; families and series in a stable order, each
   // series once (shards added up). Any thread; one at a time. Holds a shard's mutex only to copy pointers.
   std::string expose();
+  // The series of one family of counters or gauges, by labels in a stable order, shards added up: for whoever wants
+  // numbers rather than text. Without the gauges that a scrape computes. Any thread, several at once; holds a shard's
+  // mutex only to copy pointers. Aborts on a histogram: that is a programmer's error.
+  std::vector<SeriesValue> read(const Family& family) const;
 
  private:
   struct Impl;

@@ -235,11 +235,32 @@ TEST(MetricsTest, CountingWhileScrapingLosesNothing) {
   EXPECT_EQ(parsed.value("test_seconds_count", {{"a", "x"}}), kThreads * kRounds);
 }
 
+TEST(MetricsTest, AFamilyIsReadAsNumbersWithItsShardsAddedUp) {
+  Metrics metrics;
+  EXPECT_THAT(metrics.read(kTestCounter), IsEmpty());
+  MetricsShard& one = metrics.add_shard();
+  MetricsShard& two = metrics.add_shard();
+  one.counter(kTestCounter, {"x", ""}).add(3);
+  two.counter(kTestCounter, {"x", ""}).add(4);
+  two.counter(kTestCounter, {"w", "y"}).add(1);
+  one.gauge(kTestGauge, {"g"}).set(-2.5);
+  const auto counters = metrics.read(kTestCounter);
+  ASSERT_EQ(counters.size(), 2u);
+  EXPECT_THAT(counters[0].labels, ElementsAre("w", "y"));
+  EXPECT_EQ(counters[0].value, 1);
+  EXPECT_THAT(counters[1].labels, ElementsAre("x", ""));
+  EXPECT_EQ(counters[1].value, 7);
+  const auto gauges = metrics.read(kTestGauge);
+  ASSERT_EQ(gauges.size(), 1u);
+  EXPECT_EQ(gauges[0].value, -2.5);
+}
+
 TEST(MetricsDeathTest, MistakesOfAProgrammerAbortWithTheFamilysName) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   MetricsShard shard;
   EXPECT_DEATH(shard.counter(kTestCounter, {"only one"}), "test_total.*number of label");
   EXPECT_DEATH(shard.gauge(kTestCounter, {"x", "y"}), "test_total.*type");
+  EXPECT_DEATH(Metrics().read(kTestSeconds), "test_seconds.*histogram");
 }
 
 // ---- fixed_series.h ----
