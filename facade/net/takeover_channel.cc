@@ -180,15 +180,6 @@ TakeoverMessage receive_takeover(int connection, std::chrono::milliseconds limit
   }
 }
 
-bool PeerProcess::trusted() const { return uid == ::geteuid() || uid == 0; }
-
-PeerProcess peer_process(int connection) {
-  ucred credentials{};
-  socklen_t size = sizeof credentials;
-  if (::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {};
-  return {credentials.pid, credentials.uid};
-}
-
 Result<void, std::string> send_offer(int connection, const std::vector<const ListenSocket*>& sockets,
                                      std::string_view policy) {
   if (sockets.size() > kMaxTakeoverSockets) {

@@ -49,15 +49,6 @@ TakeoverMessage receive_takeover(int connection);
 // Waits until something came, the peer is gone, or the time is over (kNotYet).
 TakeoverMessage receive_takeover(int connection, std::chrono::milliseconds limit);
 
-// Whose process is at the other end (SO_PEERCRED). For a connected socket: as it was at connect() or listen().
-struct PeerProcess {
-  pid_t pid = 0;
-  uid_t uid = static_cast<uid_t>(-1);
-  // May it give us or take from us what serves? Our own user's, or root's.
-  bool trusted() const;
-};
-PeerProcess peer_process(int connection);
-
 // What is handed over: the sockets, and the policy in force as canonical YAML (as a sealed memory file: it may be
 // megabytes, and nobody can change it under the reader).
 struct TakeoverOffer {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "facade/base/unique_fd.h"
+#include "facade/base/unix_door.h"
 #include "facade/net/takeover_channel.h"
 #include "routing/result.h"
 

@@ -1,41 +1,17 @@
-// Where a successor finds the running facade: a Unix socket at a path of the file system. At any moment at most one
-// process listens there, and a name is replaced only by rename(2), so that it never leads nowhere in between.
-// Main or control thread; the functions block for milliseconds (a directory's lock is waited for, 5 s at most).
+// Where a successor finds the running facade: a Unix socket at a path of the file system (base/unix_door.h says what
+// holds of such sockets). Main or control thread; the functions block for milliseconds (a directory's lock is waited
+// for, 5 s at most).
 #pragma once
-
-#include <sys/types.h>
 
 #include <string>
 
-#include "facade/base/unique_fd.h"
-#include "facade/net/takeover_channel.h"
+#include "facade/base/unix_door.h"
 #include "routing/result.h"
 
 namespace ficus {
 
-// A listening socket (SOCK_SEQPACKET, mode 0600, non-blocking) and the name it has. Ends with close(), which removes
-// the name if it is still ours.
-class TakeoverDoor {
- public:
-  TakeoverDoor() = default;
-  TakeoverDoor(TakeoverDoor&&) = default;
-  TakeoverDoor& operator=(TakeoverDoor&& that) noexcept;
-  ~TakeoverDoor() { close(); }
-
-  const UniqueFd& fd() const noexcept { return fd_; }
-  const std::string& path() const noexcept { return path_; }
-  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
-  // Whether the name still leads here.
-  bool named() const;
-  void close();
-
- private:
-  friend class DoorMaker;
-  UniqueFd fd_;
-  std::string path_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
-};
+// SOCK_SEQPACKET: the two sides speak in messages.
+using TakeoverDoor = UnixDoor;
 
 // One of the two is set.
 struct TakeoverPlace {
