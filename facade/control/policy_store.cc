@@ -147,20 +147,6 @@ void append(std::vector<Diagnostic>& to, std::vector<Diagnostic> from) {
 }  // namespace
 
 struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
-  struct InForce {
-    std::shared_ptr<const RouteTable> table;
-    std::vector<Diagnostic> warnings;
-    std::vector<std::string> files;
-    Clock::time_point since;
-    bool by_all_workers = false;
-  };
-  struct LastReload {
-    std::string outcome;  // as in the metric
-    std::string trigger;
-    Clock::time_point at;
-    std::vector<Diagnostic> diagnostics;
-  };
-
   Impl(asio::io_context& io, PolicyStoreOptions given, Publisher& to, Metrics& metrics)
       : control(io),
         options(std::move(given)),
@@ -187,9 +173,9 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
   std::vector<std::string> files;  // of the last load, good or bad
   std::vector<FileStamp> stamps;
 
-  mutable std::mutex mutex;  // guards what describe_json() reads
-  InForce in_force;
-  std::optional<LastReload> last_reload;
+  mutable std::mutex mutex;  // guards what state() reads
+  PolicyInForce in_force;
+  std::optional<PolicyReload> last_reload;
 
   LoadOptions load_options(std::uint64_t generation) const {
     LoadOptions load = options.load;
@@ -267,7 +253,7 @@ struct PolicyStore::Impl : std::enable_shared_from_this<PolicyStore::Impl> {
     shard.counter(families::kReloads, {outcome}).add();
     shard.gauge(families::kPolicyReloadOk, {}).set(outcome == "refused" ? 0 : 1);
     const std::lock_guard lock(mutex);
-    last_reload = LastReload{std::move(outcome), std::string(trigger), Clock::now(), std::move(diagnostics)};
+    last_reload = PolicyReload{std::move(outcome), std::string(trigger), Clock::now(), std::move(diagnostics)};
   }
 
   void refuse(std::string_view trigger, std::vector<Diagnostic> diagnostics) {
@@ -364,14 +350,13 @@ void PolicyStore::reload() {
   });
 }
 
+PolicyState PolicyStore::state() const {
+  const std::lock_guard lock(impl_->mutex);
+  return {impl_->in_force, impl_->last_reload};
+}
+
 std::string PolicyStore::describe_json() const {
-  Impl::InForce now;
-  std::optional<Impl::LastReload> last;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    now = impl_->in_force;
-    last = impl_->last_reload;
-  }
+  const auto [now, last] = state();
   JsonWriter json;
   json.begin_object();
   json.key("in_force");

@@ -10,7 +10,9 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "facade/control/policy_loader.h"
 #include "facade/control/publisher.h"
@@ -39,6 +41,26 @@ struct PolicyStoreOptions {
   std::shared_ptr<const Policy> predecessor;
 };
 
+// The policy in force.
+struct PolicyInForce {
+  std::shared_ptr<const RouteTable> table;  // null before load_first()
+  std::vector<Diagnostic> warnings;
+  std::vector<std::string> files;  // it was read from; names only
+  std::chrono::system_clock::time_point since;
+  bool by_all_workers = false;  // else some worker's calls may still be born with the one before
+};
+// What became of a reload.
+struct PolicyReload {
+  std::string outcome;  // "applied", "unchanged" or "refused", as in the metric
+  std::string trigger;  // "signal", "file_changed", "predecessor_gone"
+  std::chrono::system_clock::time_point at;
+  std::vector<Diagnostic> diagnostics;
+};
+struct PolicyState {
+  PolicyInForce in_force;
+  std::optional<PolicyReload> last_reload;  // absent: none since load_first()
+};
+
 class PolicyStore {
  public:
   PolicyStore(boost::asio::io_context& control, PolicyStoreOptions options, Publisher& publisher, Metrics& metrics);
@@ -61,6 +83,8 @@ class PolicyStore {
   // For /policy: name, hash, generation, since when, files (names only), warnings, the last reload with its
   // diagnostics, and the policy as canonical YAML without values that may be secrets. Any thread.
   std::string describe_json() const;
+  // The same as values, with the table as it is: whoever shows it leaves out what may be secret. Any thread.
+  PolicyState state() const;
 
  private:
   struct Impl;
