@@ -25,7 +25,7 @@ inline constexpr std::string_view kLimitNames[] = {
     "alignment_pairs", "finding_example_bytes", "finding_methods", "findings_bytes", "findings_kept", "findings_pending",
     "findings_pending_bytes",
     // the rest
-    "admin_connections", "admin_request_bytes", "admin_request_time", "dns_lookups", "metric_series"};
+    "admin_connections", "admin_request_bytes", "admin_request_time", "control_connections", "dns_lookups", "metric_series"};
 
 // Every outcome of ficus_dns_lookups_total, and every reason for which ficus_traces_total has one dropped.
 inline constexpr std::string_view kDnsOutcomes[] = {"ok",      "not_found", "no_addresses", "server_failure",
