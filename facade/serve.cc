@@ -28,6 +28,7 @@
 #include "facade/net/takeover_server.h"
 #include "facade/rpc/rpc_server.h"
 #include "facade/rpc/upstream_tls.h"
+#include "facade/serve_control.h"
 #include "facade/serve_succession.h"
 #include "facade/serve_tls.h"
 #include "facade/trace/jsonl_sink.h"
@@ -95,6 +96,7 @@ class Server {
   int fail_started(const std::string& why);
   bool announce_ports();
   void begin_serving();
+  ProcessFacts facts() const;
   void wait_for_successor();
   void wait_for_predecessors_end();
   void begin_drain(const std::string& why, bool sockets_live_on);
@@ -114,6 +116,7 @@ class Server {
   std::unique_ptr<Publisher> publisher_;
   asio::io_context control_{1};
   ServeTls tls_{control_, metrics_};
+  ServeControl control_api_{control_, metrics_};
   std::unique_ptr<PolicyStore> policies_;
   SocketPlan plan_;
   Succession succession_;
@@ -123,10 +126,12 @@ class Server {
   std::unique_ptr<TakeoverServer> takeover_;
   asio::posix::stream_descriptor predecessor_{control_};  // open while the one we took over from drains
   std::string listen_at_, tls_listen_at_, admin_at_;
-  std::string listeners_;  // every client address with its kind, for the log
+  std::string listeners_;                          // every client address with its kind, for the log
+  std::vector<ProcessFacts::Listener> listening_;  // the same and the admin address, for the control API
+  const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
   bool clients_show_certificates_ = false;
   std::atomic<bool> ready_{false};
-  bool draining_ = false;
+  std::atomic<bool> draining_{false};  // written on the control thread; gRPC's read it
   bool drain_now_ = false;
   std::chrono::steady_clock::time_point drain_began_{};
   asio::steady_timer drain_timer_{control_};
@@ -159,7 +164,9 @@ Result<void, std::string> Server::find_sockets() {
   auto succession = Succession::begin(options_.takeover, plan_);
   if (!succession) return fail(succession.error());
   succession_ = *std::move(succession);
-  return {};
+  auto claimed = control_api_.claim(options_.control, succession_.predecessor_pid());
+  if (!claimed) succession_.give_up(claimed.error());
+  return claimed;
 }
 
 Result<void, std::string> Server::open_sinks() {
@@ -237,6 +244,7 @@ Result<void, std::string> Server::use_sockets() {
   listener_ = std::make_unique<Listener>(std::move(workers), options_.listener);
   listen_at_ = to_string(plan_.sockets.front().bound);
   for (ListenSocket& socket : plan_.sockets) {
+    listening_.push_back(listener_facts(socket));
     if (socket.kind == ListenKind::kAdmin) {
       admin_socket_ = std::move(socket);
       continue;
@@ -383,6 +391,7 @@ void Server::begin_serving() {
   });
   ready_ = true;
   admin_->accept();
+  control_api_.serve({[this] { return facts(); }, [this] { return policies_->state(); }});
   log_event(LogLevel::kInfo, "serving", "ready for calls",
             {{"listen", listen_at_},
              {"admin", admin_at_},
@@ -392,6 +401,13 @@ void Server::begin_serving() {
   notify_service_manager("READY=1");
   wait_for_predecessors_end();
   wait_for_successor();
+}
+
+// On gRPC's threads: nothing here changes any more but what is atomic.
+ProcessFacts Server::facts() const {
+  ProcessFacts facts{FICUS_VERSION, ::getpid(), started_, draining_, listening_, {}};
+  for (const auto& lane : lanes_) facts.worker_connections.push_back(lane->worker.client_connections());
+  return facts;
 }
 
 void Server::wait_for_predecessors_end() {
@@ -475,6 +491,7 @@ void Server::begin_drain(const std::string& why, bool sockets_live_on) {
   log_event(LogLevel::kInfo, "draining", "no new connections; calls in flight go on until the drain timeout",
             {{"because", why}, {"drain_timeout_ms", static_cast<std::int64_t>(options_.drain_timeout.count())}});
   if (takeover_ != nullptr) takeover_->stop();
+  control_api_.drain();
   on_worker(*lanes_.front(), [this, sockets_live_on] {
     if (sockets_live_on) {
       listener_->leave();
@@ -520,6 +537,7 @@ void Server::stop() {
   // The answers that ended the last calls go out before the sockets close; then the upstreams' connections end, which
   // gives every shadow its verdict; then the queue of comparisons is emptied.
   constexpr std::chrono::milliseconds kComparePatience{5000};
+  control_api_.stop();
   if (listener_ != nullptr)
     on_worker(*lanes_.front(), [this] {
       listener_->stop();

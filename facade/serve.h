@@ -55,6 +55,7 @@ struct ServeOptions {
                              // several client addresses the first
   std::chrono::milliseconds drain_timeout{30'000};
   LogLevel log_level = LogLevel::kInfo;
+  std::string control;  // empty: no control API; else its Unix socket's path
   std::string takeover;  // empty: no successor can take over; else a Unix socket's path
   std::chrono::milliseconds takeover_timeout = TakeoverServer::kReadyTimeout;
 };

@@ -53,6 +53,8 @@ void add_socket_options(CLI::App& command, ServeOptions& options) {
       {{"none", TlsClientMode::kNone}, {"optional", TlsClientMode::kOptional}, {"required", TlsClientMode::kRequired}});
   as_address(command.add_option("--admin", options.sockets.admin, "HOST:PORT for /metrics /readyz /livez /policy"))
       ->capture_default_str();
+  add_control_flag(command, options.control,
+                   "A Unix socket's path, for `ficus status` and other gRPC clients of this user or root");
   add_count_flag(command, "--max-connections", options.listener.max_connections,
                  "Clients' connections of the whole facade; beyond, they are closed at once", std::size_t{1},
                  std::size_t{10'000'000});
@@ -109,6 +111,9 @@ std::string check_together(const ServeOptions& options) {
   }
   if (options.manners.preface_timeout.count() == 0) return "--preface-timeout 0 would let no client in";
   if (options.manners.head_timeout.count() == 0) return "--head-timeout 0 would let no request in";
+  if (!options.control.empty() && options.control == options.takeover) {
+    return "--control and --takeover name the same path; each is a socket of its own";
+  }
   if (options.takeover_timeout.count() == 0) return "--takeover-timeout 0 would let no successor in";
   return {};
 }
@@ -147,7 +152,8 @@ void add_serve_command(CLI::App& app, CommandContext& context) {
       "Examples:\n"
       "  ficus serve --policy policies/first-step.yaml --listen 127.0.0.1:8080\n"
       "  ficus serve --policy p.yaml --listen 0.0.0.0:8080 --admin 127.0.0.1:9901 --workers 4 \\\n"
-      "      --mismatch-log mismatches.jsonl --redact-key redact.key --takeover /run/ficus/takeover.sock\n"
+      "      --mismatch-log mismatches.jsonl --redact-key redact.key --takeover /run/ficus/takeover.sock \\\n"
+      "      --control /run/ficus/control.sock   # ficus status asks there\n"
       "  ficus serve --policy p.yaml --tls-listen 0.0.0.0:8443 --tls-cert server.pem --tls-key server.key \\\n"
       "      --tls-client required --tls-client-ca clients-ca.pem   # they say who they are: peer_san\n\n"
       "Signals: SIGHUP reads the policy again; SIGTERM and SIGINT drain and stop,\n"

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "facade/control/control_client.h"
 #include "routing/rpc_path.h"
 #include "routing/spelling.h"
 
@@ -261,6 +262,16 @@ CLI::Option* add_word_flag(CLI::App& command, const std::string& name, const std
                        })
       ->type_name(type)
       ->default_str(default_word);
+}
+
+CLI::Option* add_control_flag(CLI::App& command, std::string& to, const std::string& what) {
+  CLI::Option* option = add_text_flag(command, "--control", what, [&to](const std::string& text) {
+    auto path = parse_control_path(text);
+    if (!path) throw_wrong_value("--control", text, {"a Unix socket's path, as /run/ficus/control.sock", path.error()});
+    to = *std::move(path);
+  });
+  option->type_name("PATH");
+  return to.empty() ? option : option->default_str(to);
 }
 
 std::function<std::string(const std::string&)> flag_check(std::string allowed,

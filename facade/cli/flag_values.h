@@ -81,6 +81,9 @@ CLI::Option* add_word_flag(CLI::App& command, const std::string& name, T& to, co
                        [&to, words = std::move(words)](std::size_t index) { to = words[index].second; });
 }
 
+// A control socket: PATH or unix:PATH; `to` gets the path alone.
+CLI::Option* add_control_flag(CLI::App& command, std::string& to, const std::string& what);
+
 // A check for CLI11's Option::check(): refuses what `judge` has a hint about. For addresses, whose reader cli/ does not
 // know. `judge` gives an empty text for what is right.
 std::function<std::string(const std::string&)> flag_check(std::string allowed,

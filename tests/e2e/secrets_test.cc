@@ -18,7 +18,21 @@ class SecretsTest : public ShadowTest {
             {"the log", ficus_->log()},
             {"/metrics", http_get(ficus_->admin(), "/metrics").body},
             {"/policy", http_get(ficus_->admin(), "/policy").body},
-            {"/readyz", http_get(ficus_->admin(), "/readyz").body}};
+            {"/readyz", http_get(ficus_->admin(), "/readyz").body},
+            {"the control API", control_status()}};
+  }
+  // As bytes: a text in them stands there as it is.
+  std::string control_status() const {
+    const UnaryReply reply =
+        call(make_channel("unix:" + out_.path("control.sock")), "/ficus.control.v1.Control/GetStatus", "");
+    EXPECT_TRUE(reply.status.ok()) << reply.status.error_message();
+    EXPECT_NE(reply.message().find("inquiry"), std::string::npos) << "the status says nothing";
+    return reply.message();
+  }
+  FicusOptions with_control() const {
+    FicusOptions given = options();
+    given.flags.insert(given.flags.end(), {"--control", out_.path("control.sock")});
+    return given;
   }
   void expect_nowhere(const std::vector<std::string>& places) const {
     for (const auto& [where, text] : outputs()) {
@@ -69,7 +83,7 @@ TEST_F(SecretsTest, NothingPlantedInACallAppearsInAnyOutput) {
   planted.new_extra =
       ", metadata: {set: {x-api-key: \"file:new.key\", x-inline: \"" + secret("inline-metadata") + "\"}}";
   planted.inquiry_extra += "    overrides: {metadata: x-side, token: \"file:qa.token\"}\n";
-  FicusOptions with_files = options();
+  FicusOptions with_files = with_control();
   with_files.files = {{"new.key", secret("upstream-key") + "\n"}, {"qa.token", secret("override-token") + "\n"}};
   start(planted, with_files);
   const Metadata metadata = {{"authorization", "Bearer " + secret("authorization")},
@@ -120,7 +134,10 @@ TEST_F(SecretsTest, RedactTakesBackWhatPlainShows) {
   const std::string notes = secret("notes");
   legacy_.set_script(answer({policy_response("P-1", 11, notes + "1")}));
   new_.set_script(answer({policy_response("P-1", 22, notes + "2")}));
-  start_shadowing("percent: 100", "    compare: {values: plain, redact: [\"policy.notes\"]}\n");
+  TwoSided planted = parts();
+  planted.rules = shady("percent: 100");
+  planted.inquiry_extra += "    compare: {values: plain, redact: [\"policy.notes\"]}\n";
+  start(planted, with_control());
   expect_read("P-1");
   ASSERT_TRUE(wait_traces(1));
   EXPECT_NE(mismatch_log().find("\"11\""), std::string::npos) << mismatch_log();

@@ -40,7 +40,8 @@ std::shared_ptr<grpc::Channel> make_channel(const std::string& address,
   if (retries == Retries::kNone) arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
-  return grpc::CreateCustomChannel("ipv4:" + address, credentials, arguments);
+  const bool named = address.rfind("unix:", 0) == 0;
+  return grpc::CreateCustomChannel(named ? address : "ipv4:" + address, credentials, arguments);
 }
 
 }  // namespace

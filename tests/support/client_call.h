@@ -17,7 +17,8 @@
 
 namespace ficus::e2e {
 
-// A channel with connections of its own, no proxy from the environment, no retries, no limit on message size.
+// A channel with connections of its own, no proxy from the environment, no retries, no limit on message size. `address`
+// is "127.0.0.1:PORT", or "unix:PATH".
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address, grpc::ChannelArguments arguments = {});
 
 // The same, but with gRPC's own retries, as a client has that sets nothing: a call that was never taken, by the server's
