@@ -20,5 +20,6 @@ int main(int argc, char** argv) {
   ficus::add_check_command(app, context);
   ficus::add_explain_command(app, context);
   ficus::add_compare_command(app, context);
+  ficus::add_status_command(app, context);
   return ficus::run_command_line(app, argc, argv, context);
 }

@@ -15,7 +15,7 @@ namespace ficus {
 // Exit codes of every command; `serve` adds its own above these.
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitProblems = 1;  // the policy has errors
-inline constexpr int kExitUsage = 2;     // wrong arguments, or the file cannot be read
+inline constexpr int kExitUsage = 2;     // wrong arguments, or what was to be read (a file, a facade) does not answer
 inline constexpr int kExitNoVerdict = 3;  // `compare`: the answers cannot be compared
 
 struct CommandContext {
@@ -34,6 +34,8 @@ void add_check_command(CLI::App& app, CommandContext& context);
 void add_explain_command(CLI::App& app, CommandContext& context);
 // `ficus compare LEGACY NEW --policy P --method M ...`: the verdict on two answers, without any traffic.
 void add_compare_command(CLI::App& app, CommandContext& context);
+// `ficus status`: how a running facade is, asked over its control socket.
+void add_status_command(CLI::App& app, CommandContext& context);
 
 // Parses the arguments, which runs the command they name, and returns the exit code: kExitUsage for wrong arguments,
 // kExitOk after --help, else context.exit_code. `app` has all its commands.

@@ -5,9 +5,10 @@
 
 Every command that `ficus --help` lists has at least one example: a line of "Examples:" that begins with `ficus`, and those
 that a backslash joins to it. Each is run by bash, as it stands, in a directory with copies of what examples name (policies/,
-p.yaml, certificates, answers, a key). It must end with 0, or with N where a remark says `# exit N`. Those of `serve` must come to serve and, after SIGTERM,
-end with 0; only the addresses' ports are changed to 0, --admin is added where it is missing, and /run/ficus becomes a
-directory of the test's own: an example must not need a free port 8080 or root.
+p.yaml, certificates, answers, a key). It must end with 0, or with N where a remark says `# exit N`; those of `status` beside
+a facade whose control socket is where they (or the command's default) say. Those of `serve` must come to serve and, after
+SIGTERM, end with 0. Only the addresses' ports are changed to 0, --admin is added where it is missing, and /run/ficus becomes
+a directory of the test's own: an example must not need a free port 8080 or root.
 """
 import argparse
 import os
@@ -24,6 +25,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIMIT_SECONDS = 20
 SERVING = re.compile(r" info serving .*")
+ASK_A_FACADE = {"status"}     # commands that need one that runs
 OPTIONS = None
 
 
@@ -64,6 +66,14 @@ def on_any_machine(example, run_dir):
     changed = re.sub(r"(?<=[ =])[\d.]+:\d+", "127.0.0.1:0", example).replace("/run/ficus/", f"{run_dir}/")
     # In front, since a remark may stand at the end.
     return changed if "--admin" in changed else changed.replace(" serve ", " serve --admin 127.0.0.1:0 ", 1)
+
+
+def at_the_tests_facade(example, run_dir):
+    """An example of a command that asks a running facade: its control socket, written out or the default, is in `run_dir`."""
+    changed = example.replace("/run/ficus/", f"{run_dir}/")
+    if "--control" in changed:
+        return changed
+    return re.sub(r"^(ficus \S+)", rf"\1 --control {run_dir}/control.sock", changed)
 
 
 def environment(directory):
@@ -126,8 +136,8 @@ class Place:
                               errors="replace", timeout=LIMIT_SECONDS, check=False)
         return done.returncode, done.stdout
 
-    def serve(self, script):
-        """(exit code, what it said in the event `serving`, all it printed). Stopped by SIGTERM once it serves."""
+    def serve(self, script, meanwhile=lambda: None):
+        """(exit code, what it said in the event `serving`, all it printed). Once it serves, `meanwhile` runs; then SIGTERM."""
         log_path = self.path / "serve.log"
         with open(log_path, "wb") as log:
             # exec: the signal is ficus's, not the shell's.
@@ -138,6 +148,7 @@ class Place:
             while process.poll() is None and not self.serving(log_path) and time.monotonic() < end:
                 time.sleep(0.01)
             if process.poll() is None:
+                meanwhile()
                 process.send_signal(signal.SIGTERM)
             code = process.wait(LIMIT_SECONDS)
         finally:
@@ -183,6 +194,11 @@ class ReaderTest(unittest.TestCase):
         self.assertEqual(on_any_machine("ficus serve --listen=0.0.0.0:1 --admin 127.0.0.1:9901", "/r"),
                          "ficus serve --listen=127.0.0.1:0 --admin 127.0.0.1:0")
 
+    def test_a_question_goes_to_the_facade_of_the_test(self):
+        self.assertEqual(at_the_tests_facade("ficus status --json", "/r"), "ficus status --control /r/control.sock --json")
+        self.assertEqual(at_the_tests_facade("ficus status --control /run/ficus/control.sock", "/r"),
+                         "ficus status --control /r/control.sock")
+
     def test_examples_that_are_wrong_do_not_pass(self):
         place = Place(self)
         for name, script, want in [
@@ -190,6 +206,7 @@ class ReaderTest(unittest.TestCase):
             ("a wrong value", "ficus check --format xml policies/insurer.yaml", "is not allowed"),
             ("a missing flag", "ficus explain policies/insurer.yaml", "--method"),
             ("a file that is not there", "ficus check policies/absent.yaml", "absent.yaml"),
+            ("a facade that is not there", f"ficus status --control {place.path}/run/control.sock", "nothing listens"),
             ("an unknown command", "ficus chekc policies/insurer.yaml", "chekc"),
         ]:
             with self.subTest(name):
@@ -218,26 +235,38 @@ class HelpExamplesTest(unittest.TestCase):
         cls.commands = {name: help_of(name) for name in commands_of(help_of())}
 
     def test_the_commands_are_there(self):
-        self.assertLessEqual({"serve", "check", "explain", "compare"}, set(self.commands))
+        self.assertLessEqual({"serve", "check", "explain", "compare", "status"}, set(self.commands))
 
     def test_every_example_runs(self):
         for command, text in self.commands.items():
             for number, example in enumerate(examples_of(text), 1):
                 with self.subTest(command=command, number=number):
-                    self.assertRegex(example, rf"^ficus {command} ", "an example of another command")
+                    self.assertRegex(example, rf"^ficus {command}( |$)", "an example of another command")
                     place = Place(self)
                     if command == "serve":
                         code, serving, said = place.serve(on_any_machine(example, place.path / "run"))
                         self.assertEqual(code, 0, f"{example}\n{said}")
                         self.assertTrue(serving, f"{example}\nended before it served\n{said}")
                         self.assertEqual("TLS 127.0.0.1:" in serving, "--tls-listen" in example, serving)
+                    elif command in ASK_A_FACADE:
+                        self.run_beside_a_facade(place, example)
                     else:
                         code, said = place.run(example)
                         self.assertEqual(code, exit_code_of(example), f"{example}\n{said}")
 
+    def run_beside_a_facade(self, place, example):
+        run_dir = place.path / "run"
+        answers = []
+        code, _, said = place.serve(
+            f"ficus serve --policy p.yaml --listen 127.0.0.1:0 --admin 127.0.0.1:0 --control {run_dir}/control.sock",
+            lambda: answers.append(place.run(at_the_tests_facade(example, run_dir))))
+        self.assertEqual(code, 0, said)
+        self.assertEqual(len(answers), 1, said)
+        self.assertEqual(answers[0][0], 0, f"{example}\n{answers[0][1]}")
+
     def test_serve_shows_cleartext_tls_and_a_takeover(self):
         examples = "\n".join(examples_of(self.commands["serve"]))
-        for flag in ("--listen", "--tls-listen", "--tls-cert", "--tls-key", "--tls-client", "--takeover"):
+        for flag in ("--listen", "--tls-listen", "--tls-cert", "--tls-key", "--tls-client", "--takeover", "--control"):
             self.assertRegex(examples, rf"{flag}[ =]")
 
 

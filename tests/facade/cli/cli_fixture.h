@@ -51,6 +51,7 @@ class CliTest : public ::testing::Test {
     add_check_command(app, context);
     add_explain_command(app, context);
     add_compare_command(app, context);
+    add_status_command(app, context);
     std::vector<const char*> argv{"ficus"};
     for (const std::string& argument : arguments) argv.push_back(argument.c_str());
     const int exit_code = run_command_line(app, static_cast<int>(argv.size()), argv.data(), context);
