@@ -4,10 +4,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <ostream>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "facade/cli/flag_values.h"
 #include "facade/cli/output.h"
@@ -17,6 +20,29 @@
 #include "routing/utf8.h"
 
 namespace ficus {
+namespace {
+
+// What was not expected on the command line, and what may have been meant: CLI11 lists it backwards, and never guesses.
+void print_extras(const CLI::App& app, int argc, const char* const* argv, std::ostream& err) {
+  const auto commands = app.get_subcommands();
+  const CLI::App& command = commands.empty() ? app : *commands.front();
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    const std::string_view flag = argument.substr(0, argument.find('='));
+    if (!flag.starts_with("--") || std::find(names.begin(), names.end(), flag) != names.end()) continue;
+    const std::string hint = did_you_mean(flag, {names.begin(), names.end()});
+    err << "there is no flag " << in_quotes(flag) << (hint.empty() ? "" : ": ") << hint << '\n';
+    return;
+  }
+  const auto extras = command.remaining();
+  err << "one argument too many: " << in_quotes(extras.empty() ? "" : extras.back()) << '\n';
+}
+
+}  // namespace
 
 int run_command_line(CLI::App& app, int argc, const char* const* argv, CommandContext& context) {
   try {
@@ -24,7 +50,16 @@ int run_command_line(CLI::App& app, int argc, const char* const* argv, CommandCo
   } catch (const CLI::ParseError& error) {
     // CLI11 only says that a command is required, also where one was misspelt.
     if (error.get_exit_code() != 0 && app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
-      context.err << "there is no command " << in_quotes(argv[1]) << "\nRun with --help for more information.\n";
+      std::vector<std::string> names;
+      for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+      const std::string hint = did_you_mean(argv[1], {names.begin(), names.end()});
+      context.err << "there is no command " << in_quotes(argv[1]) << (hint.empty() ? "" : ": ") << hint
+                  << "\nRun with --help for more information.\n";
+      return kExitUsage;
+    }
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+      print_extras(app, argc, argv, context.err);
+      context.err << "Run with --help for more information.\n";
       return kExitUsage;
     }
     // CLI11 has an exit code for each kind of mistake; scripts want one for all of them.

@@ -17,7 +17,7 @@ inline constexpr std::string_view kLimitNames[] = {
     "control_output_bytes", "empty_frames", "frame_bytes", "header_block_bytes", "max_concurrent_streams",
     "stream_errors", "stream_resets", "window_updates",
     // calls (facade/rpc)
-    "drain_timeout", "header_list_bytes", "message_time", "retry_budget", "retry_buffer_bytes", "stalled_calls",
+    "drain_timeout", "header_list_bytes", "last_words", "message_time", "retry_budget", "retry_buffer_bytes", "stalled_calls",
     // shadows, comparing, traces
     "event_loop_lag", "shadow_bytes", "shadow_in_flight", "compare_queue_bytes", "compare_queue_jobs",
     "mismatch_log_bytes", "mismatch_log_files",

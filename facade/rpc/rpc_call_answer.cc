@@ -1,4 +1,5 @@
 // RpcCall from the answer's head on: what the upstream says, and every way in which a call ends.
+#include <chrono>
 #include <utility>
 
 #include "facade/base/log.h"
@@ -7,6 +8,13 @@
 #include "facade/wire/grpc_status.h"
 
 namespace ficus {
+namespace {
+
+// What a client may take to make room for the end of a call that we ended, behind the rest of an answer that it did not
+// take: a round trip or two. Limit "last_words".
+constexpr std::chrono::seconds kLastWords{5};
+
+}  // namespace
 
 void RpcCall::on_answer_headers(HeaderBlock& block, bool end_stream) {
   if (repeat_ != nullptr && hold_answer(block, end_stream)) return;
@@ -103,6 +111,8 @@ void RpcCall::fail_call(const CallError& error, std::string_view message) {
     client_.send_headers(block, true);
   }
   finish_answer(error.grpc_code);
+  if (client_.open() && client_.queued() != 0)
+    server_.worker().timers().arm(deadline_timer_, server_.worker().now() + kLastWords);
 }
 
 void RpcCall::refuse_http(std::string_view status, std::string_view allow) {
@@ -153,7 +163,8 @@ void RpcCall::on_closed(StreamEnd, std::uint32_t, std::string_view) {
 
 void RpcCall::on_shutdown(const ForcedEnd& why) {
   server_.worker().metrics().counter(families::kLimits, {why.limit}).add();
-  fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, std::string(why.limit)}, "facade: " + std::string(why.message));
+  fail_call({GrpcCode::kUnavailable, ErrorOrigin::kFacade, std::string(why.limit)},
+            "facade: " + std::string(why.message));
 }
 
 ClientWait::Client RpcCall::Wait::client() const {
@@ -173,6 +184,10 @@ void RpcCall::Wait::give_up(const ForcedEnd& why) {
 
 void RpcCall::on_deadline() {
   server_.worker().touch_clock();
+  if (state_ == State::kAnswered) {  // and the end did not reach the client
+    server_.worker().metrics().counter(families::kLimits, {"last_words"}).add();
+    return client_.reset(H2Error::kCancel);
+  }
   if (upstream_ != nullptr) upstream_->report(static_cast<unsigned>(GrpcCode::kDeadlineExceeded));
   const std::string who = upstream_index_ == kNoIndex ? "facade" : std::string(upstream_name());
   fail_call({GrpcCode::kDeadlineExceeded, ErrorOrigin::kFacade, "deadline exceeded"}, who + ": deadline exceeded");

@@ -317,6 +317,37 @@ TEST_F(SlowClientsTest, AnswersThatNobodyTakesGiveWay) {
   EXPECT_LE(hits("stalled_calls"), 3);
 }
 
+// What such a client is told stands behind an answer that it does not take.
+TEST_F(SlowClientsTest, ACallThatEndedIsNotKeptForAClientThatTakesNothing) {
+  upstream_.set_script([](UpstreamCall& call) {
+    if (call.path() == kPath) return echo()(call);
+    const std::string block = noise(64 << 10);
+    while (call.write(block)) {
+    }
+    return grpc::Status::OK;
+  });
+  ASSERT_NO_FATAL_FAILURE(start({}));
+  RawH2::Options takes_nothing;
+  takes_nothing.give_window = takes_nothing.keep_data = false;
+  const auto reader = RawH2::connect(ficus_->address(), takes_nothing);
+  ASSERT_TRUE(reader);
+  const std::uint32_t stream = reader->open(grpc_request("/s.S/Much", {{"grpc-timeout", "300m"}}), true);
+  ASSERT_TRUE(reader->wait_over(stream));
+  EXPECT_EQ(reader->stream(stream).reset, kCancel);
+  EXPECT_TRUE(counted("last_words"));
+  // One that makes room in time hears how it ended.
+  const std::uint32_t late = reader->open(grpc_request("/s.S/Much", {{"grpc-timeout", "300m"}}), true);
+  ASSERT_TRUE(upstream_.wait_call(upstream_.calls() - 1));
+  ASSERT_TRUE(wait_until([&] {
+    return ficus_->metrics().sum("ficus_calls_total", {{"grpc_status", "DEADLINE_EXCEEDED"}}) >= 2;
+  })) << ficus_->metrics().print("ficus_calls_total");
+  reader->send_window_update(0, 64 << 20);
+  reader->send_window_update(late, 64 << 20);
+  ASSERT_TRUE(reader->wait_over(late));
+  EXPECT_EQ(find_header(reader->stream(late).blocks.back(), "grpc-status"), "4");
+  expect_others_unharmed();
+}
+
 // ---- what a schema says
 
 class SlowUnaryTest : public TwoSidedTest {};

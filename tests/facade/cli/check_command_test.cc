@@ -93,6 +93,18 @@ TEST_F(CheckCommandTest, AMisspeltCommandIsNamed) {
   EXPECT_TRUE(holds(result.err, "there is no command \"chekc\"")) << result.err;
 }
 
+TEST_F(CheckCommandTest, AMisspeltWordComesWithTheRightOne) {
+  EXPECT_TRUE(holds(run({"chekc", "p.yaml"}).err, "did you mean \"check\"?"));
+  for (const char* flag : {"--jsno", "--jsno=1"}) {
+    const auto result = run({"check", "p.yaml", flag});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_TRUE(holds(result.err, "there is no flag \"--jsno\": did you mean \"--json\"?")) << result.err;
+  }
+  const auto result = run({"check", "p.yaml", "--nothing-like-it"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_TRUE(holds(result.err, "there is no flag \"--nothing-like-it\"\n")) << result.err;
+}
+
 TEST_F(CheckCommandTest, UnreadableFileIsExitTwo) {
   const auto missing = run({"check", path("absent.yaml")});
   EXPECT_EQ(missing.exit_code, 2);

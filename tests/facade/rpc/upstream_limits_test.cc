@@ -1,6 +1,7 @@
 // Connections to endpoints and calls that wait for one: their limits, and what becomes of both when endpoints change.
 #include <gmock/gmock.h>
 
+#include "facade/net/client_places.h"
 #include "tests/facade/rpc/upstream_fixture.h"
 
 namespace ficus {
@@ -154,6 +155,50 @@ TEST_F(UpstreamLimitsTest, AnUpstreamThatIsNoLongerNamedClosesWhatItHas) {
   ASSERT_TRUE(call->wait_over());
   EXPECT_EQ(call->status, "0");
   on_worker([&] { held.reset(); });
+}
+
+// Of 64 the last eight are kept: each of the clients that have calls may take its part of the eight.
+TEST_F(UpstreamLimitsTest, TheLastEighthIsForClientsWithFewCalls) {
+  const e2e::Listener mute;
+  UpstreamTarget up = target({mute.address()}), other = up;
+  up.max_concurrent_requests = 64;
+  other.name = "other";
+  on_worker([&] { primary_->configure({up, other}, true); });
+  ClientPlaces many, few, none, elsewhere;
+  const auto take = [&](const char* name, ClientPlaces& client, int count) {
+    for (int i = 0; i < count; ++i) {
+      calls_.push_back(std::make_shared<OpenCall>());
+      on_worker([&, call = calls_.back()] { call->stream = primary_->open(primary_->find(name), *call, &client); });
+    }
+  };
+  const auto limit = [&](const ClientPlaces& client) {
+    const char* name = on_worker([&] { return primary_->limit_reached(*primary_->find("up"), client); });
+    return std::string(name == nullptr ? "" : name);
+  };
+  take("other", elsewhere, 40);
+  take("up", many, 55);
+  EXPECT_EQ(limit(many), "") << "of the first seven eighths";
+  take("up", many, 1);
+  EXPECT_EQ(limit(many), "") << "nobody else is there";
+  take("up", few, 1);  // two clients: four each
+  EXPECT_EQ(limit(many), "connection_share");
+  EXPECT_EQ(limit(few), "");
+  EXPECT_EQ(limit(none), "");
+  EXPECT_EQ(limit(elsewhere), "") << "its calls at another upstream are no calls here";
+  take("up", few, 3);
+  EXPECT_EQ(limit(few), "connection_share");
+  take("up", none, 2);  // three clients: two each
+  EXPECT_EQ(limit(none), "connection_share");
+  take("up", elsewhere, 2);
+  EXPECT_EQ(limit(none), "max_concurrent_requests");
+  EXPECT_EQ(limit(many), "max_concurrent_requests");
+  on_worker([&] {
+    for (const auto& call : calls_) {
+      if (call->stream != nullptr) std::exchange(call->stream, nullptr)->abandon();
+    }
+  });
+  EXPECT_EQ(limit(many), "") << "all were given back";
+  EXPECT_EQ(on_worker([&] { return many.at(*primary_->find("up")) + elsewhere.at(*primary_->find("other")); }), 0u);
 }
 
 }  // namespace
