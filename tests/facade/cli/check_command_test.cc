@@ -95,10 +95,10 @@ TEST_F(CheckCommandTest, AMisspeltCommandIsNamed) {
 
 TEST_F(CheckCommandTest, AMisspeltWordComesWithTheRightOne) {
   EXPECT_TRUE(holds(run({"chekc", "p.yaml"}).err, "did you mean \"check\"?"));
-  for (const char* flag : {"--jsno", "--jsno=1"}) {
+  for (const char* flag : {"--fromat", "--fromat=json"}) {
     const auto result = run({"check", "p.yaml", flag});
     EXPECT_EQ(result.exit_code, 2);
-    EXPECT_TRUE(holds(result.err, "there is no flag \"--jsno\": did you mean \"--json\"?")) << result.err;
+    EXPECT_TRUE(holds(result.err, "there is no flag \"--fromat\": did you mean \"--format\"?")) << result.err;
   }
   const auto result = run({"check", "p.yaml", "--nothing-like-it"});
   EXPECT_EQ(result.exit_code, 2);
