@@ -170,8 +170,8 @@ class RouteTable::Impl::Compiler {
 
   static std::vector<std::string> metadata_names(const CompareSpec& compare) {
     std::vector<std::string> names;
-    const auto add = [&](const CompareRules& rules) {
-      for (const Text& name : rules.metadata) {
+    const auto add = [&](const CompareRules& part) {
+      for (const Text& name : part.metadata) {
         if (std::find(names.begin(), names.end(), name.value) == names.end()) names.push_back(name.value);
       }
     };

@@ -29,7 +29,8 @@ struct ClientManners {
   // For a message of a request, once it has begun, to get on at 240 bytes a second (rpc/client_waits.h); where the
   // schema says that only one message comes, from the head to the request's end. Kestrel gives 5 s; the lines behind a
   // company's edge may stall for longer when they change over, and TCP tries again for half a minute before it doubts.
-  // Between two messages a stream may be silent for days. 0: never. Limit "message_time".
+  // Between two messages a stream may be silent for days, but once its upstream is full
+  // gives way after as long. 0: never. Limit "message_time".
   std::chrono::milliseconds message_timeout{std::chrono::seconds(30)};
   // PINGs closer together than this, with no HEADERS or DATA sent between them, are strikes; the client that has more
   // than max_ping_strikes is told ENHANCE_YOUR_CALM ("too_many_pings", as gRPC's servers say) and closed. gRPC's own

@@ -68,7 +68,9 @@ class ClientWaits final : private Timer {
   struct Patience {
     Duration limit;    // without progress over this, a call ends with kMessageTime; kNever: none does
     Duration stalled;  // over this, it gives way to any other
-    Duration greedy;   // over this, it gives way to a client that has fewer calls at the upstream; at most `stalled`
+    Duration greedy;   // over this, it gives way to a client that will still have fewer calls at the upstream than its
+                       // own; at most `stalled`
+    bool by_rate = true;  // progress is kBytesPerSecond; false: any byte
   };
   // `worker` outlives this.
   ClientWaits(Worker& worker, const Patience& patience) noexcept : worker_(worker), patience_(patience) {}

@@ -198,9 +198,38 @@ TEST_F(SlowClientsTest, AFewConnectionsWithManyHalfSentCallsShutNobodyOut) {
   expect_others_unharmed();
 }
 
+// A stream on which something is said now and then, be it by its server alone, is at work; so is anybody's only one.
+TEST_F(SlowClientsTest, StreamsAtWorkDoNotGiveWay) {
+  upstream_.set_script([this](UpstreamCall& call) {
+    if (call.path() != "/s.S/Push") return echo()(call);
+    while (call.write("news") && !call.cancelled())
+      stays([&] { return !call.cancelled(); }, std::chrono::milliseconds(300));
+    return grpc::Status::OK;
+  });
+  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "1s"}, ", max_concurrent_requests: 7"));
+  bystander_->stop();
+  const auto many = RawH2::connect(ficus_->address()), one = RawH2::connect(ficus_->address());
+  ASSERT_TRUE(many && one);
+  const std::size_t before = upstream_.calls();
+  std::vector<std::uint32_t> talk;
+  for (int i = 0; i < 3; ++i) talk.push_back(many->open(grpc_request(kPath)));
+  for (int i = 0; i < 3; ++i) many->open(grpc_request("/s.S/Push"));
+  one->open(grpc_request(kPath));
+  ASSERT_TRUE(wait_until([&] { return upstream_.calls() == before + 7; }));
+  const auto begin = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - begin < std::chrono::seconds(4)) {
+    for (const std::uint32_t stream : talk) many->send_data(stream, grpc_frame("m"), false);
+    // Each a client of its own, with no call at all.
+    const UnaryReply refused = call(make_channel(ficus_->address()), kPath, "m");
+    ASSERT_EQ(refused.status.error_code(), grpc::StatusCode::UNAVAILABLE) << refused.status.error_message();
+    ASSERT_TRUE(stays([&] { return over(*many) + over(*one) == 0; }, std::chrono::milliseconds(250)));
+  }
+  EXPECT_EQ(hits("stalled_calls"), 0);
+}
+
 // A stream that says nothing may be at work, but not with everybody's places.
 TEST_F(SlowClientsTest, SilentCallsGiveWayToClientsWithFewer) {
-  ASSERT_NO_FATAL_FAILURE(start({}, ", max_concurrent_requests: 16"));
+  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "2s"}, ", max_concurrent_requests: 16"));
   bystander_->stop();
   const std::size_t before = upstream_.calls();
   const auto greedy = RawH2::connect(ficus_->address());
