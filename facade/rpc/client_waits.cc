@@ -27,14 +27,7 @@ UpstreamWaits::UpstreamWaits(Worker& worker) noexcept
       silences(worker, {ClientWaits::kNever, ClientWaits::kNever, message_limit(worker), false}),
       answers(worker, {ClientWaits::kNever, kStalledAnswer, kSlowAnswer}) {}
 
-void ClientWaits::add(ClientWait& wait) {
-  wait.since_ = worker_.now();
-  wait.received_at_ = wait.client().received;
-  wait.moved_ = 0;
-  waits_.push_back(wait);
-  // Armed for the front alone; it looks on from there.
-  if (patience_.limit != kNever && !armed()) worker_.timers().arm(*this, wait.since_ + patience_.limit);
-}
+void ClientWaits::arm() { worker_.timers().arm(*this, waits_.front().since_ + patience_.limit); }
 
 bool ClientWaits::gets_on(ClientWait& wait, Time now) {
   const double due = std::chrono::duration<double>(now - wait.since_).count() * double{kBytesPerSecond};
@@ -46,7 +39,7 @@ bool ClientWaits::gets_on(ClientWait& wait, Time now) {
   };
   if (!wait.held_back() && !enough()) return false;
   wait.end();
-  add(wait);
+  add(wait, wait.client().received);
   return true;
 }
 
@@ -58,7 +51,7 @@ void ClientWaits::on_timer() {
     oldest.end();
     oldest.give_up(kMessageTime);
   }
-  if (!waits_.empty()) worker_.timers().arm(*this, waits_.front().since_ + patience_.limit);
+  if (!waits_.empty()) arm();
 }
 
 bool ClientWaits::make_room(std::size_t places) {

@@ -75,9 +75,9 @@ class ClientWaits final : private Timer {
   // `worker` outlives this.
   ClientWaits(Worker& worker, const Patience& patience) noexcept : worker_(worker), patience_(patience) {}
 
-  // Nothing where it waits already.
-  void begin(ClientWait& wait) {
-    if (!wait.waiting()) add(wait);
+  // `received`: Client::received now. Nothing where it waits already.
+  void begin(ClientWait& wait, std::uint64_t received) {
+    if (!wait.waiting()) add(wait, received);
   }
   // Ends the call that has stood still longest, for the sake of one more of a client with so many `places`; false:
   // there is none that has to. Linear in the waits, each looked at once in patience.greedy but for those of small
@@ -86,7 +86,15 @@ class ClientWaits final : private Timer {
 
  private:
   using Time = std::chrono::steady_clock::time_point;
-  void add(ClientWait& wait);
+  void add(ClientWait& wait, std::uint64_t received) {
+    wait.since_ = worker_.now();
+    wait.received_at_ = received;
+    wait.moved_ = 0;
+    waits_.push_back(wait);
+    // Armed for the front alone; it looks on from there.
+    if (!armed() && patience_.limit != kNever) arm();
+  }
+  void arm();
   void on_timer() override;
   // Whether it gets on, or is held back by us. Its time starts again then.
   bool gets_on(ClientWait& wait, Time now);

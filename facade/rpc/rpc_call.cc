@@ -130,8 +130,8 @@ void RpcCall::route(std::string_view path, const HeaderBlock::Fields& fields, bo
                      plan_.refusal->message);
   }
   if (!end_stream && plan_.method != kNoIndex && routes_->table->methods()[plan_.method].one_request) {
-    one_request_ = true;
-    server_.key_waits().begin(message_wait_);
+    one_request_ = in_message_ = true;
+    if (plan_.needs_key) server_.key_waits().begin(request_wait_, client_.session().body_bytes());
   }
   if (plan_.override_ignored) routes_->metrics.count_override(plan_.capability, *plan_.override_ignored);
   if (!plan_.needs_key) return decide(plan_.metadata_key, plan_.no_key);
@@ -263,13 +263,8 @@ UpstreamStream* RpcCall::open_upstream(std::uint16_t index, const char*& full) {
 void RpcCall::wait_at(std::uint16_t upstream) {
   if (request_ended_) return;
   UpstreamWaits& waits = *routes_->waits[upstream];
-  if (message_wait_.waiting()) {
-    message_wait_.end();
-    waits.messages.begin(message_wait_);
-  } else {
-    silence_wait_.end();
-    waits.silences.begin(silence_wait_);
-  }
+  request_wait_.end();
+  (in_message_ ? waits.messages : waits.silences).begin(request_wait_, client_.session().body_bytes());
 }
 
 // Told as it is allocated, for a peer chooses how much of it is used.
@@ -368,27 +363,22 @@ void RpcCall::on_data(std::string_view bytes) {
 }
 
 void RpcCall::follow_message(std::string_view bytes) {
-  message_wait_.moved(bytes.size());
-  client_.session().count_body(bytes.size());
+  request_wait_.moved(bytes.size());
+  H2Session& session = client_.session();
+  session.count_body(bytes.size());
   if (one_request_) return;
-  silence_wait_.moved(bytes.size());
   request_frames_.skip(bytes);
   const bool inside = !request_frames_.at_boundary();
-  if (state_ == State::kWaitingForKey) return inside ? server_.key_waits().begin(message_wait_) : message_wait_.end();
-  UpstreamWaits& waits = *routes_->waits[upstream_index_];
-  if (inside) {
-    silence_wait_.end();
-    waits.messages.begin(message_wait_);
-  } else {
-    message_wait_.end();
-    waits.silences.begin(silence_wait_);
-  }
+  if (inside == in_message_) return;
+  in_message_ = inside;
+  if (state_ != State::kWaitingForKey) return wait_at(upstream_index_);
+  request_wait_.end();
+  if (inside) server_.key_waits().begin(request_wait_, session.body_bytes());
 }
 
 void RpcCall::on_end(HeaderBlock* trailers) {
   request_ended_ = true;
-  message_wait_.end();
-  silence_wait_.end();
+  request_wait_.end();
   if (state_ == State::kWaitingForKey) return try_key(true);
   if (state_ != State::kRelaying) return;
   if (repeat_ != nullptr) {
@@ -412,7 +402,7 @@ void RpcCall::on_end(HeaderBlock* trailers) {
 }
 
 void RpcCall::on_request_sent(std::size_t bytes) {
-  message_wait_.moved(bytes);
+  request_wait_.moved(bytes);
   const std::size_t early = std::min(bytes, credited_early_);
   credited_early_ -= early;
   client_.consume(bytes - early);

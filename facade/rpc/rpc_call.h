@@ -162,13 +162,15 @@ class RpcCall final : public StreamEvents, private ShadowAnswerTaker, public Poo
     void give_up(const ForcedEnd& why) override;
     RpcCall& call;
   };
-  struct MessageWait final : Wait {
+  // For the rest of a message, or (not in_message_) for the next one.
+  struct RequestWait final : Wait {
     using Wait::Wait;
     bool held_back() const override { return !call.client_.peer_may_send(); }
-  } message_wait_{*this};
-  struct OtherWait final : Wait {
+  } request_wait_{*this};
+  struct AnswerWait final : Wait {
     using Wait::Wait;
-  } silence_wait_{*this}, answer_wait_{*this};
+  } answer_wait_{*this};
+  bool in_message_ = false;
   bool one_request_ = false;        // MethodEntry's: inside a message from the head to the end
   GrpcFrameReader request_frames_;  // unless one_request_
   std::unique_ptr<Repeat> repeat_;  // null: this call is never asked again

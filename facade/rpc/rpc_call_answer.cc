@@ -35,8 +35,9 @@ void RpcCall::on_answer_data(std::string_view bytes) {
   if (repeat_ != nullptr) release_answer();
   if (tap_ != nullptr) tap_->on_answer_data(bytes);
   client_.send_data(bytes);
-  silence_wait_.moved(bytes.size());
-  if (client_.queued() != 0) routes_->waits[upstream_index_]->answers.begin(answer_wait_);
+  if (!in_message_) request_wait_.moved(bytes.size());
+  if (client_.queued() != 0)
+    routes_->waits[upstream_index_]->answers.begin(answer_wait_, client_.session().body_bytes());
 }
 
 void RpcCall::on_answer_end(HeaderBlock* trailers) {
@@ -128,8 +129,7 @@ void RpcCall::finish_answer(GrpcCode status) {
   state_ = State::kAnswered;
   count_end(status);
   deadline_timer_.cancel();
-  message_wait_.end();
-  silence_wait_.end();
+  request_wait_.end();
   answer_wait_.end();
   if (repeat_ != nullptr) {
     repeat_->timer.cancel();

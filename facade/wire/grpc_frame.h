@@ -32,11 +32,18 @@ class GrpcFrameReader {
   // False once the bytes are no gRPC frames (a flag other than 0 or 1); it stays false and says nothing more.
   bool feed(std::string_view bytes, Sink& sink);
   // The same for who wants at_boundary() only.
-  bool skip(std::string_view bytes);
+  bool skip(std::string_view bytes) { return is_one_message(bytes) || skip_slowly(bytes); }
   // Whether the bytes so far end between two messages.
   bool at_boundary() const noexcept { return prefix_have_ == 0 && left_ == 0 && !broken_; }
 
  private:
+  bool skip_slowly(std::string_view bytes);
+  // Most often: from one boundary to the next.
+  bool is_one_message(std::string_view bytes) const noexcept {
+    if (bytes.size() < kGrpcPrefixBytes || !at_boundary()) return false;
+    const auto byte = [&](std::size_t i) { return std::uint32_t{static_cast<unsigned char>(bytes[i])}; };
+    return byte(0) <= 1 && (byte(1) << 24 | byte(2) << 16 | byte(3) << 8 | byte(4)) == bytes.size() - kGrpcPrefixBytes;
+  }
   template <class S>
   bool run(std::string_view bytes, S& sink);
 

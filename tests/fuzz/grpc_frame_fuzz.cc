@@ -41,5 +41,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const char& byte : input) accepted_bytewise = b.feed({&byte, 1}, bytewise);
   if (accepted != accepted_bytewise || whole.seen != bytewise.seen || whole.bytes != bytewise.bytes) std::abort();
   if (a.at_boundary() != b.at_boundary() || whole.total > size) std::abort();
+  // Skipped in two pieces, cut anywhere.
+  ficus::GrpcFrameReader skipped;
+  const std::size_t cut = size == 0 ? 0 : data[size - 1] % (size + 1);
+  skipped.skip(input.substr(0, cut));
+  if (skipped.skip(input.substr(cut)) != accepted || skipped.at_boundary() != a.at_boundary()) std::abort();
   return 0;
 }
