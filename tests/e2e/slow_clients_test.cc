@@ -206,7 +206,7 @@ TEST_F(SlowClientsTest, StreamsAtWorkDoNotGiveWay) {
       stays([&] { return !call.cancelled(); }, std::chrono::milliseconds(300));
     return grpc::Status::OK;
   });
-  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "1s"}, ", max_concurrent_requests: 7"));
+  ASSERT_NO_FATAL_FAILURE(start({"--message-timeout", "3s"}, ", max_concurrent_requests: 7"));
   bystander_->stop();
   const auto many = RawH2::connect(ficus_->address()), one = RawH2::connect(ficus_->address());
   ASSERT_TRUE(many && one);
@@ -217,7 +217,7 @@ TEST_F(SlowClientsTest, StreamsAtWorkDoNotGiveWay) {
   one->open(grpc_request(kPath));
   ASSERT_TRUE(wait_until([&] { return upstream_.calls() == before + 7; }));
   const auto begin = std::chrono::steady_clock::now();
-  while (std::chrono::steady_clock::now() - begin < std::chrono::seconds(4)) {
+  while (std::chrono::steady_clock::now() - begin < std::chrono::seconds(7)) {
     for (const std::uint32_t stream : talk) many->send_data(stream, grpc_frame("m"), false);
     // Each a client of its own, with no call at all.
     const UnaryReply refused = call(make_channel(ficus_->address()), kPath, "m");
@@ -256,13 +256,13 @@ TEST_F(SlowClientsTest, UploadsThatShareASlowLineTakeTurns) {
   bystander_->stop();
   const auto peer = RawH2::connect(ficus_->address());
   ASSERT_TRUE(peer);
-  ASSERT_TRUE(peer->send_bytes(half_sent(kUploads, grpc_frame(noise(4000)).substr(0, 100))));
+  ASSERT_TRUE(peer->send_bytes(half_sent(kUploads, grpc_frame(noise(60'000)).substr(0, 100))));
   ASSERT_TRUE(ficus_->wait_metric("ficus_streams", {}, kUploads));
   const auto channel = make_channel(ficus_->address());
   std::uint32_t turn = 0;
   const auto begin = std::chrono::steady_clock::now();
   while (std::chrono::steady_clock::now() - begin < std::chrono::seconds(4)) {
-    peer->send_data(2 * (turn++ % kUploads) + 1, std::string(1000, 'x'), false);
+    peer->send_data(2 * (turn++ % kUploads) + 1, std::string(3000, 'x'), false);
     const UnaryReply refused = call(channel, kPath, "m");
     ASSERT_EQ(refused.status.error_code(), grpc::StatusCode::UNAVAILABLE) << refused.status.error_message();
     ASSERT_TRUE(stays([&] { return over(*peer) == 0; }, std::chrono::milliseconds(50))) << "after " << turn;

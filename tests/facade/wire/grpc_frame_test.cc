@@ -61,6 +61,9 @@ TEST(GrpcFrameReaderTest, FindsMessagesWhole) {
     EXPECT_EQ(reader.feed(c.input, seen), c.accepted) << c.name;
     EXPECT_EQ(seen.messages, c.want) << c.name;
     EXPECT_EQ(reader.at_boundary(), c.at_boundary) << c.name;
+    GrpcFrameReader skipping;
+    EXPECT_EQ(skipping.skip(c.input), c.accepted) << c.name;
+    EXPECT_EQ(skipping.at_boundary(), c.at_boundary) << c.name;
   }
 }
 
