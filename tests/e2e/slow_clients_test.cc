@@ -200,7 +200,7 @@ TEST_F(SlowClientsTest, AFewConnectionsWithManyHalfSentCallsShutNobodyOut) {
 
 // A stream on which something is said now and then, be it by its server alone, is at work; so is anybody's only one.
 TEST_F(SlowClientsTest, StreamsAtWorkDoNotGiveWay) {
-  upstream_.set_script([this](UpstreamCall& call) {
+  upstream_.set_script([](UpstreamCall& call) {
     if (call.path() != "/s.S/Push") return echo()(call);
     while (call.write("news") && !call.cancelled())
       stays([&] { return !call.cancelled(); }, std::chrono::milliseconds(300));
