@@ -7,6 +7,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_posix.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -116,6 +117,7 @@ struct ControlServer::Impl : std::enable_shared_from_this<ControlServer::Impl> {
   void take(UniqueFd fd) {
     const PeerProcess peer = peer_process(fd.get());
     if (!peer.trusted()) return refuse_stranger(peer);
+    if (connections.size() >= kMaxConnections) drop_ended();
     if (connections.size() >= kMaxConnections) {
       connections_refused.add();
       return;
@@ -133,6 +135,17 @@ struct ControlServer::Impl : std::enable_shared_from_this<ControlServer::Impl> {
       watched->close(ignored);
     });
     grpc::AddInsecureChannelFromFd(server.get(), fd.release());
+  }
+
+  // Those that have ended, and the loop has not said so yet: else many who come and go are refused for their sake.
+  void drop_ended() {
+    std::erase_if(connections, [](const std::shared_ptr<Watched>& watched) {
+      pollfd look{watched->native_handle(), 0, 0};
+      if (::poll(&look, 1, 0) <= 0) return false;
+      error_code ignored;
+      watched->close(ignored);
+      return true;
+    });
   }
 
   // Mode 0600 keeps strangers out already; this holds where a name was given away (chmod, a container's mount).
