@@ -28,6 +28,24 @@ std::size_t over(const RawH2& peer) {
       std::count_if(state.streams.begin(), state.streams.end(), [](const auto& one) { return one.second.over(); }));
 }
 
+// Calls of kPath are echoed, others answered without end.
+Script echo_or_pour() {
+  return [](UpstreamCall& call) {
+    if (call.path() == kPath) return echo()(call);
+    const std::string block = noise(64 << 10);
+    while (call.write(block)) {
+    }
+    return grpc::Status::OK;
+  };
+}
+
+RawH2::Options takes_nothing() {
+  RawH2::Options options;
+  options.give_window = options.keep_data = false;
+  options.connection_window = 1u << 30;
+  return options;
+}
+
 class SlowClientsTest : public ::testing::Test {
  protected:
   void start(std::vector<std::string> flags, const std::string& upstream_extra = {}) {
@@ -321,19 +339,10 @@ TEST_F(SlowClientsTest, CallsThatGetOnDoNotGiveWay) {
 
 // An answer larger than the client's window waits for it, and so does its upstream.
 TEST_F(SlowClientsTest, AnswersThatNobodyTakesGiveWay) {
-  upstream_.set_script([](UpstreamCall& call) {
-    if (call.path() == kPath) return echo()(call);
-    const std::string block = noise(64 << 10);
-    while (call.write(block)) {
-    }
-    return grpc::Status::OK;
-  });
+  upstream_.set_script(echo_or_pour());
   ASSERT_NO_FATAL_FAILURE(start({}, ", max_concurrent_requests: 8"));
   bystander_->stop();
-  RawH2::Options takes_nothing;
-  takes_nothing.give_window = takes_nothing.keep_data = false;
-  takes_nothing.connection_window = 1u << 30;
-  const auto reader = RawH2::connect(ficus_->address(), takes_nothing);
+  const auto reader = RawH2::connect(ficus_->address(), takes_nothing());
   ASSERT_TRUE(reader);
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(reader->wait_data(reader->open(grpc_request("/s.S/Much"), true), 65535));
   const auto channel = make_channel(ficus_->address());
@@ -348,17 +357,9 @@ TEST_F(SlowClientsTest, AnswersThatNobodyTakesGiveWay) {
 
 // What such a client is told stands behind an answer that it does not take.
 TEST_F(SlowClientsTest, ACallThatEndedIsNotKeptForAClientThatTakesNothing) {
-  upstream_.set_script([](UpstreamCall& call) {
-    if (call.path() == kPath) return echo()(call);
-    const std::string block = noise(64 << 10);
-    while (call.write(block)) {
-    }
-    return grpc::Status::OK;
-  });
+  upstream_.set_script(echo_or_pour());
   ASSERT_NO_FATAL_FAILURE(start({}));
-  RawH2::Options takes_nothing;
-  takes_nothing.give_window = takes_nothing.keep_data = false;
-  const auto reader = RawH2::connect(ficus_->address(), takes_nothing);
+  const auto reader = RawH2::connect(ficus_->address(), takes_nothing());
   ASSERT_TRUE(reader);
   const std::uint32_t stream = reader->open(grpc_request("/s.S/Much", {{"grpc-timeout", "300m"}}), true);
   ASSERT_TRUE(reader->wait_over(stream));
@@ -370,7 +371,6 @@ TEST_F(SlowClientsTest, ACallThatEndedIsNotKeptForAClientThatTakesNothing) {
   ASSERT_TRUE(wait_until([&] {
     return ficus_->metrics().sum("ficus_calls_total", {{"grpc_status", "DEADLINE_EXCEEDED"}}) >= 2;
   })) << ficus_->metrics().print("ficus_calls_total");
-  reader->send_window_update(0, 64 << 20);
   reader->send_window_update(late, 64 << 20);
   ASSERT_TRUE(reader->wait_over(late));
   EXPECT_EQ(find_header(reader->stream(late).blocks.back(), "grpc-status"), "4");
